@@ -1,0 +1,46 @@
+# `make demo` and `make test` do all their own set-up, in .venv. Nothing else is needed but Python 3.10 or newer.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: help demo test lab docs bench readme clean
+help:        ## show this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.user: setup.py settings.ini | $(VENV)/bin/python
+	@echo "Installing into $(VENV); with PyTorch this takes a few minutes the first time."
+	$(BIN)/python -m pip install -e .
+	@touch $@
+
+$(VENV)/.dev: setup.py settings.ini | $(VENV)/bin/python
+	@echo "Installing into $(VENV); with PyTorch this takes a few minutes the first time."
+	$(BIN)/python -m pip install -e '.[dev]'
+	@touch $@ $(VENV)/.user
+
+demo: $(VENV)/.user  ## a real photograph becomes strokes, in demo/
+	$(BIN)/python examples/photo_to_strokes.py $(ARGS)
+
+test: $(VENV)/.dev   ## notebooks are clean and exported, every page runs, every test passes
+	$(BIN)/python tests/in_step.py
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/nbdev_test --n_workers 2
+	$(BIN)/python -m pytest -q tests $(ARGS)
+
+lab: $(VENV)/.dev    ## open the notebooks in JupyterLab
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter lab nbs/index.ipynb
+
+docs: $(VENV)/.dev   ## build the site into _docs/ (needs Quarto: https://quarto.org)
+	@touch README.md
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/nbdev_docs
+
+bench: $(VENV)/.dev  ## measure this machine: every backend on the same workloads, one run
+	$(BIN)/python benchmarks/draw.py $(ARGS)
+
+readme: $(VENV)/.dev ## write README.md from nbs/index.ipynb
+	$(BIN)/python tests/in_step.py --write-readme
+
+clean:       ## remove the environment and everything that was built
+	rm -rf $(VENV) _docs _proc demo *.egg-info

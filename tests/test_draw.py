@@ -1,0 +1,135 @@
+"""`draw` against the dense reference in float64: random scenes with degenerate strokes, in value and in every gradient."""
+import math
+
+import pytest, torch
+from hypothesis import given, settings, strategies as st
+
+from dsketch_nb import draw as module
+from dsketch_nb.draw import BACKENDS, COMPOSE, draw
+
+fast = [b for b in BACKENDS if b != 'dense']
+
+@st.composite
+def scenes(draw_):
+    "A ragged batch: strokes of 1 to 6 vertices, some without length, doubled back, on pixel centres or off the canvas."
+    seed = draw_(st.integers(0, 2**31))
+    h, w = draw_(st.sampled_from([(1, 1), (1, 9), (9, 1), (2, 2), (12, 17), (5, 120), (33, 20)]))
+    n, batch = draw_(st.integers(1, 9)), draw_(st.integers(1, 3))
+    width = draw_(st.sampled_from([1e-3, 1e-2, .1, 1., 30.]))
+    g = torch.Generator().manual_seed(seed)
+    pitch = 2/(h-1) if h > 1 else 2/(w-1) if w > 1 else 2.
+    parts = []
+    for i in range(n):
+        k = int(torch.randint(1, 7, (), generator=g))
+        v = (torch.rand(k, 2, generator=g)*2 - 1) * torch.tensor([1., max(w-1, 1)/max(h-1, 1)])
+        kind = int(torch.randint(0, 6, (), generator=g))
+        if kind == 0: v = v[:1].expand(k, 2)                                   # no length
+        if kind == 1: v = (v/pitch + .5).round()*pitch                         # near or on pixel centres
+        if kind == 2: v = v + torch.tensor([4., -5.])                          # off the canvas
+        if kind == 3: v = torch.cat([v, v[-1:], v[-1:]])                       # padded, as batches are
+        parts.append(v)
+    offsets = torch.tensor([0] + [len(p) for p in parts]).cumsum(0)
+    sigma2 = ((torch.rand(n, generator=g) + .5)*width*pitch*8)**2
+    return dict(vertices=torch.cat(parts) if parts else torch.zeros(0, 2), offsets=offsets, sigma2=sigma2, alpha=torch.rand(n, generator=g).round(decimals=1),
+                colour=torch.rand(n, 3, generator=g), image=torch.randint(0, batch, (n,), generator=g), background=torch.rand(batch, 3, h, w, generator=g)), (h, w), batch
+
+def run(scene, size, batch, compose, backend, dtype):
+    "The image and the gradients by name."
+    s = {k: v.detach().clone().to(dtype).requires_grad_() if v.is_floating_point() else v for k, v in scene.items()}
+    if compose == 'softor': s.pop('colour')
+    if compose != 'paint': s.pop('background')
+    out = draw(size=size, batch=batch, compose=compose, backend=backend, **s)
+    weights = torch.rand(out.shape, generator=torch.Generator().manual_seed(1)).to(dtype) - .3
+    (out*weights).sum().backward()
+    return dict(image=out.detach()) | {k: v.grad if v.grad is not None else torch.zeros_like(v) for k, v in s.items() if v.is_floating_point()}
+
+@pytest.mark.parametrize('compose', COMPOSE)
+@settings(max_examples=60, deadline=None)
+@given(scenes())
+def test_backends_agree_with_the_reference(compose, scene):
+    reference = run(*scene, compose, 'dense', torch.float64)
+    # a float32 coordinate is itself known to one part in 2^24: strokes thinner than that against their length cannot do better
+    rounding = 2**-21 * (2 + scene[0]['vertices'].abs().max().item()) / scene[0]['sigma2'].min().item()**.5
+    for dtype, tol in ((torch.float64, 1e-9), (torch.float32, max(1e-5, rounding))):
+        for backend in fast:
+            for k, x in run(*scene, compose, backend, dtype).items():
+                y = reference[k]
+                assert x.shape == y.shape and torch.isfinite(x).all(), (backend, k)
+                if not y.numel(): continue
+                # relative to the largest gradient, or to what one pixel can exert where all cancel
+                unit = 1. if k == 'image' else dict(vertices=scene[0]['sigma2'].min().item()**-.5, sigma2=1/scene[0]['sigma2'].min().item()).get(k, 1.)
+                assert (x - y).abs().max() <= tol*max(y.abs().max().item(), unit), (backend, dtype, k, (x - y).abs().max().item(), y.abs().max().item())
+
+@pytest.mark.parametrize('backend', fast)
+def test_there_and_back(backend):
+    "A stroke that retraces itself: either of two equal segments may take the gradient, their sum is one and the same."
+    v = torch.rand(4, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)*1.6 - .8
+    folded = []
+    for b in ('dense', backend):
+        w = torch.cat([v, v.flip(0)]).requires_grad_()
+        draw(w[None], (20, 23), .003, backend=b).square().sum().backward()
+        folded.append(w.grad[:4] + w.grad[4:].flip(0))
+    assert torch.allclose(*folded, rtol=0, atol=1e-9*folded[0].abs().max().item())
+
+def lines(n=50, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    a = torch.rand(n, 1, 2, generator=g)*2 - 1
+    return torch.cat([a, a + (torch.rand(n, 1, 2, generator=g) - .5)*.4], 1)
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_an_empty_scene_is_bare_paper(backend):
+    v = torch.zeros(0, 2, 2, requires_grad=True)
+    out = draw(v, (4, 5), .1, compose='paint', colour=torch.zeros(0, 3), background=torch.tensor([.2, .5, 1.]), backend=backend)
+    assert torch.equal(out, torch.tensor([.2, .5, 1.])[:, None, None].expand(3, 4, 5))
+    out.sum().backward()
+    assert v.grad.shape == (0, 2, 2)
+
+def test_same_bits_for_any_number_of_threads():
+    results = []
+    for n in (1, 2, 3):
+        before = module.set_threads(n)
+        try:
+            v = lines(3000).requires_grad_()
+            out = draw(v, (200, 210), 1e-4, backend='numba')
+            out.square().sum().backward()
+            results.append((out.detach(), v.grad))
+        finally: module.set_threads(before)
+    for out, grad in results[1:]:
+        assert torch.equal(out, results[0][0]) and torch.equal(grad, results[0][1])
+
+def test_many_callers_at_once():
+    from concurrent.futures import ThreadPoolExecutor
+    alone = [draw(lines(2000, s), (128, 128), 1e-4) for s in range(8)]
+    with ThreadPoolExecutor(4) as pool: together = list(pool.map(lambda s: draw(lines(2000, s), (128, 128), 1e-4), range(8)))
+    assert all(torch.equal(a, b) for a, b in zip(alone, together))
+
+def test_non_contiguous_and_expanded_input():
+    v = lines(20)
+    expect = draw(v, (30, 31), 1e-3)
+    assert torch.equal(draw(v.transpose(0, 2).contiguous().transpose(0, 2), (30, 31), torch.tensor(1e-3).expand(20)), expect)
+    rows = draw(v[:1].expand(4, 1, 2, 2), (30, 31), 1e-3)
+    assert all(torch.equal(r, rows[0]) for r in rows)
+
+def test_closed_form_of_a_point():
+    "A point at the centre of a 3 x 3 canvas: exp(-d2/sigma2) with d2 of 0, 1 and 2."
+    for backend in BACKENDS:
+        got = draw(torch.zeros(1, 1, 2, dtype=torch.float64), (3, 3), .5, backend=backend)[0]
+        d2 = torch.tensor([[2., 1, 2], [1, 0, 1], [2, 1, 2]], dtype=torch.float64)
+        assert torch.allclose(got, torch.exp(-d2/.5), atol=1e-12)
+
+def test_double_backward_is_refused():
+    v = lines(3).requires_grad_()
+    g, = torch.autograd.grad(draw(v, (9, 9), .01).square().sum(), v, create_graph=True)
+    with pytest.raises(RuntimeError, match='once_differentiable'): g.sum().backward()
+
+@pytest.mark.parametrize('change, names', [
+    (dict(sigma2=0.), 'sigma2'), (dict(sigma2=-1.), 'sigma2'), (dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=torch.ones(7)), 'sigma2'),
+    (dict(vertices=torch.zeros(5, 2, 3)), 'vertices'), (dict(vertices=torch.zeros(5, 0, 2)), 'vertices'), (dict(vertices=torch.full((5, 2, 2), math.nan)), 'vertices'),
+    (dict(vertices=torch.full((5, 2, 2), math.inf)), 'vertices'), (dict(size=(0, 5)), 'size'), (dict(size=(5,)), 'size'), (dict(size=(5, 2.5)), 'size'), (dict(compose='mix'), 'compose'),
+    (dict(colour=torch.rand(5, 3)), 'colour'), (dict(background=1.), 'background'), (dict(compose='ink', colour=torch.rand(4, 3)), 'colour'),
+    (dict(compose='ink', colour=torch.full((5, 3), math.nan)), 'colour'), (dict(alpha=torch.full((5,), math.inf)), 'alpha'), (dict(pitch=-1.), 'pitch'), (dict(backend='gpu'), 'backend'), (dict(batch=2), 'batch'),
+    (dict(vertices=torch.zeros(5, 2), offsets=[0, 3]), 'offsets'), (dict(vertices=torch.zeros(5, 2), offsets=[0, 3, 3, 5]), 'offsets'), (dict(vertices=torch.zeros(5, 2), offsets=[0, 5], image=[1]), 'image')])
+@pytest.mark.parametrize('backend', [None, 'pairs', 'dense'])
+def test_bad_input_is_named(change, names, backend):
+    kw = dict(vertices=lines(5), size=(8, 9), sigma2=.01, backend=backend) | change
+    with pytest.raises((ValueError, TypeError), match=names): draw(**kw)
