@@ -24,7 +24,7 @@ def scenes(draw_):
         v = (torch.rand(k, 2, generator=g)*2 - 1) * torch.tensor([1., max(w-1, 1)/max(h-1, 1)])
         kind = int(torch.randint(0, 6, (), generator=g))
         if kind == 0: v = v[:1].expand(k, 2)                                   # no length
-        if kind == 1: v = (v/pitch + .5).round()*pitch                         # near or on pixel centres
+        if kind == 1: v = (v[:2]/pitch + .5).round()*pitch                     # on pixel centres (one segment: no pixel ties between two)
         if kind == 2: v = v + torch.tensor([4., -5.])                          # off the canvas
         if kind == 3: v = torch.cat([v, v[-1:], v[-1:]])                       # padded, as batches are
         parts.append(v)
