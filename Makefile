@@ -21,8 +21,12 @@ $(VENV)/.dev: setup.py settings.ini | $(VENV)/bin/python
 	$(BIN)/python -m pip install -e '.[dev]'
 	@touch $@ $(VENV)/.user
 
-demo: $(VENV)/.user  ## a real photograph becomes strokes, in demo/
-	$(BIN)/python examples/photo_to_strokes.py $(ARGS)
+demo: $(VENV)/.user  ## a real photograph becomes strokes: PNG, SVG, PDF and an animation, in demo/
+	@mkdir -p demo
+	$(BIN)/imageopt sample:china --loss MSELoss --colour --width 300 --lines 2000 --init-sigma2 1 --final-sigma2 1 --iters 500 \
+	  --target-raster demo/target.png --init-raster demo/initial.png --init-pdf demo/initial.pdf --final-raster demo/final.png --final-pdf demo/final.pdf \
+	  --animation demo/drawing.gif --scene demo/drawing.safetensors $(ARGS)
+	@ls demo
 
 test: $(VENV)/.dev   ## notebooks are clean and exported, every page runs, every test passes
 	$(BIN)/python tests/in_step.py

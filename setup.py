@@ -27,6 +27,7 @@ setup(
     install_requires=shlex.split(cfg["requirements"]),
     extras_require={"dev": shlex.split(cfg["dev_requirements"])},
     entry_points={
+        "console_scripts": shlex.split(cfg["console_scripts"]),
         "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"],
     },
     zip_safe=False,

@@ -129,9 +129,22 @@ def gaussian_taps(
     w = [math.exp(-i*i / (2*sigma*sigma)) if i else 1. for i in range(-r, r+1)]
     return tuple(o / math.fsum(w) for o in w)
 
-# %% ../nbs/10_losses.ipynb #737d1bec
+# %% ../nbs/10_losses.ipynb #0f7f2336
+@lru_cache(maxsize=32)
+def _blur_matrix(n, taps, dtype, device):
+    "[n, n], entry ij the weight of pixel j in pixel i."
+    r, apart = len(taps)//2, (torch.arange(n)[:, None] - torch.arange(n)).abs()
+    return torch.where(apart <= r, torch.tensor(taps, dtype=torch.float64)[(r - apart).clamp(min=0)], 0).to(device, dtype)
+
+def _pass_matrix(x, taps, axis):
+    "One pass of a blur along `axis`, counted from the end, as a product with a matrix."
+    G = _blur_matrix(x.shape[axis], taps, x.dtype, x.device)
+    if axis == -1: return x @ G.T
+    return (G @ x.flatten(axis + 1)).view(x.shape)
+
+# %% ../nbs/10_losses.ipynb #f0ebc853
 def _pass_shifts(x, taps, axis):
-    "One pass of a blur: a weighted sum of shifted copies of `x`, zeros coming in from outside."
+    "The same as a weighted sum of shifted copies of `x`, zeros coming in from outside."
     r, n = len(taps)//2, x.shape[axis]
     y = x * taps[r]
     for j in range(1, min(r, n-1) + 1):
@@ -139,21 +152,15 @@ def _pass_shifts(x, taps, axis):
         y.narrow(axis, j, n-j).add_(x.narrow(axis, 0, n-j), alpha=taps[r-j])
     return y
 
-def _pass_conv(x, taps, axis):
-    "The same as one convolution, for devices where starting an operation costs more than running it."
-    w = torch.tensor(taps, dtype=x.dtype, device=x.device).view(1, 1, -1, 1)
-    axis, n = axis % x.dim(), x.shape[axis]
-    y = x.reshape(-1, 1, n, math.prod(x.shape[axis+1:]))
-    return F.conv2d(y, w, padding=(len(taps)//2, 0)).view(x.shape)
-
-# %% ../nbs/10_losses.ipynb #29f93494
+# %% ../nbs/10_losses.ipynb #7e65a8ed
 class _Blur(torch.autograd.Function):
     "A blur along the last `dim` axes: its own transpose, so its own backward pass."
     @staticmethod
     def forward(ctx, x, taps, dim):
         ctx.taps, ctx.dim = taps, dim
-        one_pass = _pass_shifts if x.device.type == 'cpu' else _pass_conv
-        for axis in range(-dim, 0): x = one_pass(x, taps, axis)
+        for axis in range(-dim, 0):
+            sparse = x.device.type == 'cpu' and x.shape[axis] > 5*len(taps)
+            x = (_pass_shifts if sparse else _pass_matrix)(x, taps, axis)
         return x
 
     @staticmethod

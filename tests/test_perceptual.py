@@ -9,6 +9,11 @@ from torch.autograd import gradcheck
 from dsketch_nb import perceptual as P
 from dsketch_nb.losses import LOSSES, find_loss
 
+@pytest.fixture(scope='module', autouse=True)
+def one_thread():
+    "Small images: sharing them out costs more than it saves."
+    n = torch.get_num_threads(); torch.set_num_threads(1); torch.manual_seed(0); yield; torch.set_num_threads(n)
+
 SQUEEZE = Path(torch.hub.get_dir())/'checkpoints'/'squeezenet1_1-b8a52dc0.pth'
 needs_squeeze = pytest.mark.skipif(not SQUEEZE.exists(), reason=f'needs {SQUEEZE.name} where PyTorch keeps weights')
 
@@ -83,7 +88,7 @@ class _Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope='module')
 def server():
-    s = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Server); s.daemon_threads = True
+    s = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Server); s.daemon_threads = True; s.handle_error = lambda *a: None
     threading.Thread(target=s.serve_forever, daemon=True).start(); yield f'http://127.0.0.1:{s.server_port}'; s.shutdown()
 
 @pytest.mark.parametrize('name,says', (('404.pth', 'HTTP Error 404'), ('broken.pth', 'broke off after|IncompleteRead'), ('silent.pth', 'timed out'), ('net-deadbeef.pth', 'its SHA-256 is not the one in its name')))
