@@ -90,7 +90,7 @@ class Callback:
     def after_step(self, o): "The strokes have moved."
     def after_fit(self, o): "At the end, interrupted or not."
 
-# %% ../nbs/20_imageopt.ipynb #a13838d8
+# %% ../nbs/20_imageopt.ipynb #6bd47acf
 @contextmanager
 def _one_torch_thread():
     "`draw` has threads of its own; PyTorch's would fight with them for the cores."
@@ -99,6 +99,7 @@ def _one_torch_thread():
     try: yield
     finally: torch.set_num_threads(n)
 
+# %% ../nbs/20_imageopt.ipynb #a048e0c0
 class ImageOptimiser:
     "Moves the strokes of a scene until its picture is like the target."
     def __init__(self,
