@@ -11,11 +11,12 @@ import argparse, inspect, math, signal, sys
 from contextlib import contextmanager
 from pathlib import Path
 
-# %% ../nbs/20_imageopt.ipynb #ab40a632
+# %% ../nbs/20_imageopt.ipynb #139513be
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from fastcore.basics import patch
 from fastcore.docments import docments
 from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
@@ -99,7 +100,7 @@ def _one_torch_thread():
     try: yield
     finally: torch.set_num_threads(n)
 
-# %% ../nbs/20_imageopt.ipynb #a048e0c0
+# %% ../nbs/20_imageopt.ipynb #af82c09b
 class ImageOptimiser:
     "Moves the strokes of a scene until its picture is like the target."
     def __init__(self,
@@ -139,16 +140,20 @@ class ImageOptimiser:
             if g.colour is not None: g.colour.clamp_(0, 1)
             if g.sigma2.requires_grad: g.sigma2.clamp_(min=1e-4 * self.scene.pitch**2)
 
-    def fit(self, iters):
-        "Iterate; Ctrl-C ends it early and leaves the scene as good as it has become."
-        self.iters = self.iteration + iters
-        with _one_torch_thread():
-            self._call('before_fit')
-            try:
-                while self.iteration < self.iters: self.step()
-            except KeyboardInterrupt: print(f'stopped after {self.iteration} of {self.iters} iterations', file=sys.stderr)
-            finally: self._call('after_fit')
-        return self.scene
+# %% ../nbs/20_imageopt.ipynb #5b039f21
+@patch
+def fit(self:ImageOptimiser,
+    iters:int, # how many more iterations
+)->Scene: # the scene, changed in place
+    "Iterate; Ctrl-C ends it early and leaves the scene as good as it has become."
+    self.iters = self.iteration + iters
+    with _one_torch_thread():
+        self._call('before_fit')
+        try:
+            while self.iteration < self.iters: self.step()
+        except KeyboardInterrupt: print(f'stopped after {self.iteration} of {self.iters} iterations', file=sys.stderr)
+        finally: self._call('after_fit')
+    return self.scene
 
 # %% ../nbs/20_imageopt.ipynb #26297bc0
 class Sigma2Schedule(Callback):
@@ -262,7 +267,7 @@ def _positive(**values):
     for k, v in values.items():
         if not 0 < v < math.inf: raise ValueError(f"{k} {v} must be above 0")
 
-# %% ../nbs/20_imageopt.ipynb #2b012956
+# %% ../nbs/20_imageopt.ipynb #f542e55a
 def _trained(scene, lr, sigma2_lr, colour_lr, opt_sigma2):
     "Parameter groups for an optimiser."
     out = [dict(params=[g.params for g in scene.groups], lr=lr)]
@@ -273,6 +278,7 @@ def _trained(scene, lr, sigma2_lr, colour_lr, opt_sigma2):
         out.append(dict(params=[g.sigma2 for g in scene.groups], lr=(lr if sigma2_lr is None else sigma2_lr) * scene.pitch**2))   # learned in squared pixels
     return out
 
+# %% ../nbs/20_imageopt.ipynb #b900461c
 def imageopt(
     image, # a file, sample:china or sample:flower, or (from Python) a PIL image
     loss='MSELoss', # what the strokes are asked for: a loss by name, each with flags of its own

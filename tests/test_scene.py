@@ -48,34 +48,36 @@ def random_scene(kinds=('segments',), n=500, size=(150, 200), sigma=1., compose=
 # --- files look like the raster
 
 def test_headline_figures():
+    "2,000 segments of some 6 px. Where strokes lie closer figures fall: on 123 x 300 pixels, 25.4 and 34.5 dB."
     s = random_scene(n=2000, size=(300, 400))
     want = raster(s)
     assert psnr(resvg(s.to_svg()), want) > 29.5
     assert psnr(resvg(s.to_svg('soft')), want) > 36.5
 
-LEAST = {  # (plain, soft) in dB, about 1 below what is measured: fewer strokes cover the canvas than above, but longer ones
-    ('ink', 'points'): (32.5, 42), ('ink', 'segments'): (29, 37), ('ink', 'polylines'): (26, 33), ('ink', 'beziers'): (25, 33), ('ink', 'catmull_roms'): (26, 34),
-    ('paint', 'points'): (32.5, 42), ('paint', 'segments'): (29, 37), ('paint', 'polylines'): (26, 33), ('paint', 'beziers'): (25, 33), ('paint', 'catmull_roms'): (26, 34)}
+LEAST = {'points': (32.3, 41.7), 'segments': (29, 37.3), 'polylines': (29.9, 37.5), 'beziers': (29.1, 35.3), 'catmull_roms': (31.6, 38.6)} # (plain, soft), dB: .6 below what was measured
+CASES = [(compose, kind) for compose in ('ink', 'paint') for kind in LEAST]
 
 def few(kind, compose, **kw): return random_scene((kind,), n={'points': 500, 'segments': 500}.get(kind, 150), compose=compose, **kw)
 
-@pytest.mark.parametrize('compose,kind', LEAST)
+@pytest.mark.parametrize('compose,kind', CASES)
 def test_svg(compose, kind):
     s = few(kind, compose)
-    want, least = raster(s), LEAST[compose, kind]
+    want, least = raster(s), LEAST[kind]
     got = [psnr(resvg(s.to_svg(p)), want) for p in ('plain', 'soft')]
     assert got[0] > least[0] and got[1] > least[1], got
 
 @poppler
-@pytest.mark.parametrize('compose,kind', LEAST)
+@pytest.mark.parametrize('compose,kind', CASES)
 def test_pdf(compose, kind, tmp_path):
     s = few(kind, compose)
-    want, least = raster(s), LEAST[compose, kind]
+    want, least = raster(s), LEAST[kind]
     got = [psnr(pdf(s, tmp_path, p), want) for p in ('plain', 'soft')]
-    assert got[0] > least[0] - 1 and got[1] > least[1] - 1.5, got
+    assert got[0] > least[0] and got[1] > least[1], got
+    coarse = [psnr(pdf(s, tmp_path, p, zoom=1), want) for p in ('plain', 'soft')]     # poppler's own smoothing at 72 dpi is coarse
+    assert coarse[0] > 26.3 and coarse[1] > 30.9, coarse
 
 @pytest.mark.parametrize('compose', ['ink', 'paint'])
-@pytest.mark.parametrize('sigma,least', [(.3, (25, 25)), (.55, (34, 34)), (2., (18, 40)), (4., (13, 36))])
+@pytest.mark.parametrize('sigma,least', [(.3, (25.5, 25.5)), (.55, (34.3, 34.3)), (2., (20, 41)), (4., (15, 37.3))])
 def test_widths(compose, sigma, least):
     s = random_scene(sigma=sigma, compose=compose)
     got = [psnr(resvg(s.to_svg(p)), raster(s)) for p in ('plain', 'soft')]
@@ -85,8 +87,8 @@ def test_widths(compose, sigma, least):
 def test_alpha_paper_and_mixed_kinds(compose, tmp_path):
     s = random_scene(('segments', 'catmull_roms', 'points', 'polylines', 'beziers'), n=60, compose=compose, alpha=.2, paper='#e8d8a0')
     want = raster(s)
-    assert psnr(resvg(s.to_svg('soft')), want) > 35
-    if shutil.which('pdftoppm'): assert psnr(pdf(s, tmp_path, 'soft'), want) > 34
+    assert psnr(resvg(s.to_svg('soft')), want) > 37.3
+    if shutil.which('pdftoppm'): assert psnr(pdf(s, tmp_path, 'soft'), want) > 38
 
 def test_a_width_for_each_stroke():
     s = random_scene(n=300)
