@@ -46,10 +46,10 @@ def build(
     wanted = inspect.signature(cls).parameters
     return cls(**{k: v for k, v in context.items() if k in wanted and k not in flags}, **flags)
 
-# %% ../nbs/05_command.ipynb #52a34793
-def _add_flag(parser, name, p, text):
+# %% ../nbs/05_command.ipynb #9bf46efa
+def _add_flag(parser, name, kind, value, text):
     "One parameter as one flag."
-    flag, kind, value = '--' + name.replace('_', '-'), p.annotation, p.default
+    flag = '--' + name.replace('_', '-')
     text = ' '.join(text.split()).replace('%', '%%') if isinstance(text, str) else ''
     shown = '' if value is None or value == '' else f' (default {value:.6g})' if isinstance(value, float) else f" (default {' '.join(map(str, value))})" if isinstance(value, (tuple, list)) else f' (default {value})'
     if kind is bool or isinstance(value, bool): return parser.add_argument(flag, action=argparse.BooleanOptionalAction if value else 'store_true', default=value, help=text)
@@ -60,11 +60,13 @@ def add_flags(
     parser, # an `argparse` parser, or a group of one
     f, # a function or class; its parameters with defaults become flags
     skip=(), # names to leave out
+    **defaults, # other defaults than those of the signature
 ):
     "A flag for each parameter of `f` with a default: type, default and help come from signature and docments. A flag that is there already is shared."
     docs = docments(f)
     for name, p in options(f).items():
-        if name not in skip and '--' + name.replace('_', '-') not in parser._option_string_actions: _add_flag(parser, name, p, docs.get(name))
+        if name in skip or '--' + name.replace('_', '-') in parser._option_string_actions: continue
+        _add_flag(parser, name, p.annotation, defaults.get(name, p.default), docs.get(name))
 
 # %% ../nbs/05_command.ipynb #4646e82d
 def add_class_flags(

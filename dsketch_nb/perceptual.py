@@ -20,7 +20,7 @@ class MissingWeights(RuntimeError):
     "A file of weights is absent and cannot be fetched, or cannot be read. The message is one line that says what to do."
 
 def fetch_weights(
-    url:str, # of the file; its name may end in the start of its SHA-256, as in vgg16-397923af.pth
+    url:str, # of the file; its name may end in the start of its SHA-256, as in vgg16-397923af.pth, or its folder be the whole of it
     folder:str|Path=None, # where to keep it; None: PyTorch's own, torch.hub.get_dir()/checkpoints
     timeout:float=10., # seconds without an answer
 )->Path: # the file on this machine
@@ -31,7 +31,7 @@ def fetch_weights(
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _download(answer, part, re.search(r'-([0-9a-f]{8,})\.', path.name))
+            _download(answer, part, re.search(r'-([0-9a-f]{8,})\.[^/]*$|/([0-9a-f]{64})/', url))
         part.replace(path)
     except (OSError, HTTPException, ValueError) as e:
         raise MissingWeights(f"{path.name} is needed and could not be fetched ({_one_line(e)}): download {url} and put it at {path}") from None
@@ -48,7 +48,7 @@ def _download(answer, part, digest):
     with open(part, 'wb') as f, tqdm(total=size or None, unit='B', unit_scale=True, desc=part.name.split('.')[0], disable=0 < size < 1e6) as bar:
         while block := answer.read(1 << 20): f.write(block); sha.update(block); bar.update(len(block))
         if f.tell() < size: raise ValueError(f'it broke off after {f.tell()} of {size} bytes')
-    if digest and not sha.hexdigest().startswith(digest[1]): raise ValueError('its SHA-256 is not the one in its name')
+    if digest and not sha.hexdigest().startswith(digest[1] or digest[2]): raise ValueError('its SHA-256 is not the one in its name')
 
 def read_weights(
     path:str|Path, # a file that torch.save wrote: tensors by name
@@ -213,7 +213,9 @@ CLIP_URL = 'https://openaipublic.azureedge.net/clip/models/40d365715913c9da98579
 def _clip_encoder(weights):
     "CLIP's image encoder; None where the package is not installed."
     try: import clip
-    except ImportError: return None
+    except ImportError as e:
+        if e.name == 'clip': return None
+        raise ValueError(f"the package clip cannot be imported ({_one_line(e)}): install what it lacks, or choose net 'vgg16'") from None
     path = weights or fetch_weights(CLIP_URL, Path.home()/'.cache'/'clip')
     try: return clip.load(str(path), device='cpu', jit=False)[0].float().visual
     except Exception as e: raise MissingWeights(f'{path} cannot be read as CLIP ViT-B/32 ({_one_line(e)}): delete it and fetch {CLIP_URL}') from None

@@ -28,7 +28,7 @@ def test_everything_it_can_write(tmp_path):
 @pytest.mark.parametrize('change, names', [
     (['nowhere.jpg'], 'nowhere.jpg'), ([__file__], 'not an image'), (['--lines', 0], 'no strokes'), (['--lines', -5], 'lines -5'), (['--width', 0], 'width 0'),
     (['--init-sigma2', 0], 'sigma2 0'), (['--crs', 2, '--crs-points', 1], 'crs_points 1'), (['--loss', 'NoLoss'], 'NoLoss'), (['--optimiser', 'NoOptimiser'], 'NoOptimiser'),
-    (['--final-raster', 'no/folder/x.png'], 'no/folder'), (['--device', 'cuda:99'], 'cuda:99'), (['--iters', 0], 'iters 0'), (['--lr', -1], 'lr -1'), (['--restarts'], 'opt_sigma2'), (['--colours'], '--colours')])
+    (['--final-raster', 'no/folder/x.png'], 'no/folder'), (['--device', 'cuda:99'], 'cuda:99'), (['--iters', 0], 'iters 0'), (['--lr', -1], 'lr -1'), (['--restarts'], 'opt_sigma2'), (['--colours'], '--colours'), (['--preset', 'oils'], 'oils')])
 def test_bad_input_is_one_clear_line(tmp_path, change, names):
     (tmp_path/'keep.png').write_bytes(b'precious')
     args = [*change, *base[1:]] if not str(change[0]).startswith('-') else [*base, *change]
@@ -54,7 +54,7 @@ def test_stopped_it_writes_the_best_so_far(tmp_path, sig):
 
 def test_a_photograph_in_500_iterations():
     "The issue's own measure, on the photograph that is always there."
-    scene = imageopt('sample:china', width=200, lines=2000, iters=300, init_sigma2=1., final_sigma2=1., colour=True)
+    scene = imageopt('sample:china', preset='lines', width=200, lines=2000, iters=300, init_sigma2=1., final_sigma2=1., colour=True)
     with torch.no_grad(): psnr = -10*(scene.draw() - load_picture('sample:china', 200)).square().mean().log10()
     assert psnr > 25
 
@@ -62,7 +62,7 @@ def test_same_seed_same_bits_and_best_is_kept():
     losses = []
     class Watch(Callback):
         def after_loss(self, o): losses.append(o.loss)
-    scenes = [imageopt('sample:flower', width=50, lines=60, crs=5, iters=30, colour=True, seed=3, callbacks=[Watch()]) for _ in range(2)]
+    scenes = [imageopt('sample:flower', preset='lines', width=50, lines=60, crs=5, iters=30, colour=True, seed=3, callbacks=[Watch()]) for _ in range(2)]
     for a, b in zip(*(s.parameters() for s in scenes)): assert torch.equal(a, b)
     with torch.no_grad(): final = (scenes[0].draw() - load_picture('sample:flower', 50)).square().mean().item()
     assert final == pytest.approx(min(losses), rel=1e-5)

@@ -1,15 +1,18 @@
 "The losses that need no network: closed forms, independent implementations, properties, odd sizes, errors."
-import gc, math, weakref
+import gc, importlib.util, math, weakref
+from pathlib import Path
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from hypothesis import given, settings, strategies as st
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 from skimage.filters import gaussian
 from torch.autograd import gradcheck, gradgradcheck
-from dsketch_nb import losses as L
+from dsketch_nb import losses as L, perceptual
+from dsketch_nb.command import build, options
 from dsketch_nb.curves import curve_edt2_polyline
 from dsketch_nb.raster import line_edt2, nearest_neighbour, pixel_grid, pixel_pitch, point_edt2, softor
 
@@ -30,11 +33,11 @@ rand = lambda *s, **k: torch.rand(*s, dtype=torch.float64, **k)
 # ---- the base class
 
 def test_registry():
-    assert {'MSELoss', 'BCELoss', 'BlurredMSELoss', 'PyrMSELoss', 'DoGPyrMSELoss'} <= set(L.LOSSES) and 'Chamfer' not in L.LOSSES and 'Loss' not in L.LOSSES
+    assert {'MSELoss', 'BCELoss', 'BlurredMSELoss', 'PyrMSELoss', 'DoGPyrMSELoss'} <= set(L.Loss.known) and 'Chamfer' not in L.Loss.known and 'Loss' not in L.Loss.known
     first = type('Fresh', (L.Loss,), {}); second = type('Fresh', (L.Loss,), {}); type('_Hidden', (L.Loss,), {})
-    try: assert L.find_loss('Fresh') is second is not first and '_Hidden' not in L.LOSSES
-    finally: del L.LOSSES['Fresh']
-    with pytest.raises(ValueError, match=r"loss 'mse' is not known: expected one of .*BCELoss, BlurredMSELoss, .*PyrMSELoss"): L.find_loss('mse')
+    try: assert L.Loss.find('Fresh') is second is not first and '_Hidden' not in L.Loss.known
+    finally: del L.Loss.known['Fresh']
+    with pytest.raises(ValueError, match=r"loss 'mse' is not known: expected one of .*BCELoss, BlurredMSELoss, .*PyrMSELoss"): L.Loss.find('mse')
     with pytest.raises(NotImplementedError, match='has no `compare'): type('_Empty', (L.Loss,), {})()(rand(1, 1, 2), rand(1, 1, 2))
 
 class _Prepared(L.Loss):
@@ -246,6 +249,8 @@ def test_options_are_annotated():
         for n, o in docments(cls, full=True).items():
             if n not in ('self', 'return'): assert o.docment and o.anno in (int, float, bool), (cls, n)
     assert [n for n in docments(L.PyrMSELoss) if n not in ('self', 'return')] == ['channels', 'octaves', 'intervals', 'downsample', 'symmetric', 'init_sigma', 'weight', 'dim']
+    assert [n for n in options(L.PyrMSELoss)] == ['octaves', 'intervals', 'downsample', 'symmetric', 'init_sigma', 'weight'] and not options(L.MSELoss)
+    assert build(L.PyrMSELoss, {'octaves': 2}, channels=3, size=(4, 4)).pyramid['octaves'] == 2
 
 # ---- chamfer and Hausdorff
 
@@ -301,3 +306,34 @@ def test_ink_coordinates():
     assert L.ink_coordinates(im > .5).dtype == torch.get_default_dtype() and L.ink_coordinates(0*im).shape == (0, 2)
     assert L.mod_hausdorff_distance(at, at[:0]) == math.inf and L.mod_hausdorff_distance(at[:0], at[:0]) == 0
     with pytest.raises(ValueError, match='expected one image'): L.ink_coordinates(rand(2, 1, 5, 5))
+
+# ---- the benchmark
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    "benchmarks/losses.py as a module, on a machine without weights."
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path/'hub'))
+    def unreachable(url, timeout=None): raise OSError('no network')
+    monkeypatch.setattr(perceptual.urllib.request, 'urlopen', unreachable)
+    spec = importlib.util.spec_from_file_location('bench_losses', Path(__file__).parent.parent/'benchmarks'/'losses.py')
+    module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)
+    return module
+
+def test_benchmark(bench, tmp_path, capsys):
+    bench.main(['--width', '24', '--lines', '9', '--iters', '3', '--only', 'MSELoss', 'BlurredMSELoss', 'LPIPSLoss', '--sheet', str(tmp_path/'a.png')])
+    table = [[c.strip() for c in line.strip('|').split('|')] for line in capsys.readouterr().out.splitlines() if line.startswith('|')]
+    assert [r[0] for r in table] == ['`--loss`', '---', 'MSELoss', 'BlurredMSELoss', 'BlurredMSELoss --no-symmetric', *(f'LPIPSLoss --net {n}' for n in ('squeeze', 'alex', 'vgg'))]
+    assert {len(r) for r in table} == {5} and table[-1][1] == 'no weights: vgg16-397923af.pth' and all(r[3] == 'no weights' and float(r[1]) > 0 and -1 < float(r[2]) < 1 and float(r[4]) >= 0 for r in table[2:5])
+    assert Image.open(tmp_path/'a.png').size == (4*(24 + 6) - 6, 16 + 16)                        # the photograph is 24 x 16; three drawings beside it
+
+def test_benchmark_measures(bench):
+    photo = rand(3, 20, 30).float(); gray = torch.full_like(photo, .5); lpips = perceptual.LPIPSLoss('squeeze', 'random')
+    psnr, ssim, far = (float(o) for o in bench.measures((photo + .1), photo, lpips).split(' | '))
+    assert psnr == 20 and .5 < ssim < 1 and far > 0
+    assert [float(o) for o in bench.measures(gray, photo, lpips).split(' | ')][1] < .1
+
+@pytest.mark.parametrize('argv,says', ((['--only', 'L2'], "loss 'L2' is not known"), (['none.jpg'], 'none.jpg: no such file'), (['--sheet', 'none/a.png'], 'its folder does not exist'), (['--lines', '0'], 'no strokes')))
+def test_benchmark_errors(bench, argv, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as e: bench.main([*argv, '--width', '9'])
+    err = capsys.readouterr().err; assert e.value.code == 2 and err.startswith('losses.py: error: ') and says in err and err.count('\n') == 1

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch.autograd import gradcheck
 from dsketch_nb import perceptual as P
-from dsketch_nb.losses import LOSSES, find_loss
+from dsketch_nb.losses import Loss
 
 @pytest.fixture(scope='module', autouse=True)
 def one_thread():
@@ -96,6 +96,12 @@ def test_a_download_that_fails_leaves_nothing(server, tmp_path, name, says):
     with pytest.raises(P.MissingWeights, match=says) as e: P.fetch_weights(f'{server}/{name}', tmp_path/'new', timeout=.5)
     _one_line(e); assert not list(tmp_path.rglob('*.*'))
 
+def test_a_folder_that_is_the_digest(server, tmp_path):
+    right = P.hashlib.sha256(b'x' * 3000000).hexdigest()
+    assert P.fetch_weights(f'{server}/{right}/net.pt', tmp_path).exists()
+    with pytest.raises(P.MissingWeights, match='its SHA-256 is not the one in its name'): P.fetch_weights(f'{server}/{"0"*64}/other.pt', tmp_path)
+    assert not list(tmp_path.glob('other*'))
+
 def test_a_download_that_works(server, tmp_path, monkeypatch):
     p = P.fetch_weights(f'{server}/fine.pth', tmp_path/'new'); assert p == tmp_path/'new'/'fine.pth' and p.stat().st_size == 3000000 and os.listdir(p.parent) == ['fine.pth']
     monkeypatch.setattr(P.urllib.request, 'urlopen', lambda *a, **k: pytest.fail('fetched twice')); assert P.fetch_weights(f'{server}/fine.pth', tmp_path/'new') == p
@@ -111,7 +117,7 @@ def test_a_folder_that_cannot_be_written(server, tmp_path):
 
 # ---- what all share
 
-def test_found_by_name(): assert {'LPIPSLoss', 'FeatureMapLoss', 'AugConsistencyLoss'} <= set(LOSSES) and find_loss('LPIPSLoss') is P.LPIPSLoss and '_NetLoss' not in LOSSES
+def test_found_by_name(): assert {'LPIPSLoss', 'FeatureMapLoss', 'AugConsistencyLoss'} <= set(Loss.known) and Loss.find('LPIPSLoss') is P.LPIPSLoss and '_NetLoss' not in Loss.known
 
 def test_options_are_annotated():
     from fastcore.docments import docments
@@ -238,6 +244,10 @@ def test_clip_where_it_is_installed(monkeypatch, tmp_path, no_weights):
     _one_line(e)
     with pytest.raises(P.MissingWeights, match='ViT-B-32.pt is needed and could not be fetched') as e: P.AugConsistencyLoss()
     assert _one_line(e).endswith(str(Path('.cache')/'clip'/'ViT-B-32.pt'))
+
+def test_clip_that_does_not_import(monkeypatch, tmp_path):
+    (tmp_path/'clip.py').write_text('import a_package_that_is_not_there'); monkeypatch.syspath_prepend(tmp_path); monkeypatch.delitem(sys.modules, 'clip', raising=False)
+    with pytest.raises(ValueError, match="the package clip cannot be imported .No module named 'a_package_that_is_not_there'.: install what it lacks, or choose net 'vgg16'"): P.AugConsistencyLoss()
 
 def test_vgg16_where_clip_is_not(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, 'clip', None); torch.save({f'features.{k}': v for k, v in P.vgg16_features().state_dict().items()}, tmp_path/'vgg.pth')
