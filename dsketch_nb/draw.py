@@ -379,7 +379,7 @@ def _stroke_in_row(segments, geometry, y, W, d2, t, who, d2_new, t_new):
     n = (hi - lo + 7) // 8 * 8
     if len(segments) == 1: _along(geometry[segments[0]], y, lo, n, d2, t)
     else:
-        for i in range(n): d2[i] = d2.dtype.type(1e20)
+        for i in range(n): d2[i], t[i], who[i] = d2.dtype.type(1e20), d2.dtype.type(0), 0      # where no segment reaches, who must still be one of ours
         for k in range(len(segments)):
             a, b = _span(geometry[segments[k]], y, W)
             if a >= b: continue

@@ -133,3 +133,16 @@ def test_double_backward_is_refused():
 def test_bad_input_is_named(change, names, backend):
     kw = dict(vertices=lines(5), size=(8, 9), sigma2=.01, backend=backend) | change
     with pytest.raises((ValueError, TypeError), match=names): draw(**kw)
+
+@pytest.mark.parametrize('compose', ['ink', 'paint'])
+def test_a_row_that_crosses_a_stroke_twice(compose):
+    "Between the arms of a U no segment reaches; an earlier stroke of many segments must leave no trace there."
+    zigzag = torch.stack([torch.linspace(-.9, .9, 400), .8*torch.sin(torch.arange(400.))], 1)
+    u = torch.tensor([[-.9, -.8], [.9, -.8], [.9, .8], [-.9, .8]])
+    vertices, offsets = torch.cat([zigzag, u, u*.9]).requires_grad_(), torch.tensor([0, 400, 404, 408])
+    grads = []
+    for backend in ('numba', 'dense'):
+        out = draw(vertices, (48, 64), .02**2, colour=torch.tensor([[.2, .5, .7], [.9, .1, .3], [.4, .4, .4]]), alpha=torch.tensor([.9, .8, .7]), compose=compose, offsets=offsets, backend=backend)
+        g, = torch.autograd.grad((out * torch.linspace(-1, 1, out.numel()).reshape(out.shape)).sum(), vertices)
+        grads.append((out.detach(), g))
+    for a, b in zip(*grads): torch.testing.assert_close(a, b, atol=1e-5*b.abs().max().item(), rtol=0)
