@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from torch.utils.data import Dataset
 
-from dsketch_nb.training import Schedule, Trainer, _Batches, evaluate, load_weights, read_tensors, save_weights, write_tensors
+from dsketch_nb.training import Callback, Schedule, Trainer, _Batches, evaluate, load_weights, read_tensors, save_weights, write_tensors
 
 # a run as a user's script: it draws digits, and may dawdle and say in which epoch it is
 SCRIPT = '''
@@ -202,3 +202,17 @@ def test_half_weights_keep_whole_numbers(tmp_path):
     other = nn.BatchNorm1d(3)
     load_weights(other, tmp_path/'w.safetensors')
     assert other.num_batches_tracked == 1 and torch.equal(other.running_mean, model.running_mean.half().float())
+
+def test_a_folder_is_used_by_one_run(tmp_path):
+    refused = []
+    class Second(Callback):
+        def after_step(self, t):
+            with pytest.raises(ValueError, match='in use by another run') as e: small(output=tmp_path/'run').fit(resume=True)
+            refused.append(e)
+    small(output=tmp_path/'run', callbacks=[Second()], epochs=1).fit()
+    assert refused
+    small(output=tmp_path/'run').fit(resume=True)                       # and free again
+
+def test_resuming_what_never_was_makes_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no file'): small(output=tmp_path/'run').fit(resume=True)
+    assert not (tmp_path/'run').exists()
