@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['COUNTS', 'PRESETS', 'OUTPUTS', 'load_picture', 'random_scene', 'Callback', 'ImageOptimiser', 'Sigma2Schedule', 'Best',
            'LearnWidths', 'Cosine', 'Progress', 'Frames', 'save_animation', 'Snapshots', 'save_all', 'Restarts',
-           'Reseed', 'Settings', 'imageopt', 'main']
+           'Reseed', 'Checkpoint', 'Settings', 'imageopt', 'imageopt_folder', 'main']
 
-# %% ../nbs/20_imageopt.ipynb #36248260
-import argparse, functools, inspect, math, sys, warnings
-from contextlib import contextmanager
+# %% ../nbs/20_imageopt.ipynb #a2dd533e
+import argparse, csv, functools, glob, hashlib, inspect, io, json, math, sys, time, warnings
+from contextlib import nullcontext
 from pathlib import Path
 
-# %% ../nbs/20_imageopt.ipynb #ff4c50e8
+# %% ../nbs/20_imageopt.ipynb #5bd61ff4
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,14 +20,16 @@ from torch import Tensor
 from fastcore.basics import patch, store_attr
 from fastcore.docments import docments
 from fastcore.meta import delegates
+from filelock import FileLock
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.nn.utils import parametrize
 from tqdm.auto import tqdm
 
-# %% ../nbs/20_imageopt.ipynb #a069a0ed
+# %% ../nbs/20_imageopt.ipynb #4504679d
 from .raster import pixel_pitch
 from .scene import Scene, replacing
 from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
+from .runs import accelerator, claimed, optimiser_state, read_tensors, restore_optimiser, torch_threads, write_tensors
 from .losses import Loss, blur
 from .perceptual import MissingWeights   # and its losses are known by name from here on
 from .placement import image_gradient, removal_cost, strokes_along
@@ -121,24 +123,19 @@ def random_scene(
         scene.add(kind, params, rgb if colour else None, sigma2 * scene.pitch**2, opacity)
     return scene
 
-# %% ../nbs/20_imageopt.ipynb #2c511330
+# %% ../nbs/20_imageopt.ipynb #8f471567
 class Callback:
     "Something that happens along the way. `o` is the `ImageOptimiser`."
     def before_fit(self, o): "Before the first iteration."
     def after_loss(self, o): "`o.picture` is drawn and `o.loss` known; the strokes have not moved yet."
     def after_step(self, o): "The strokes have moved."
-    def after_fit(self, o): "At the end, interrupted or not."
+    def after_fit(self, o): "At the end, interrupted or not; `o.stopped` says which."
+    def state(self): # name -> tensor, or what JSON can say
+        "What it must know to go on after a resume."
+        return {}
+    def restore(self, state): "Become what `state` said; `before_fit` has been called."
 
-# %% ../nbs/20_imageopt.ipynb #3cf60dc1
-@contextmanager
-def _one_torch_thread():
-    "`draw` has threads of its own; PyTorch's would fight with them for the cores."
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try: yield
-    finally: torch.set_num_threads(n)
-
-# %% ../nbs/20_imageopt.ipynb #222109de
+# %% ../nbs/20_imageopt.ipynb #cf00bbd3
 class ImageOptimiser:
     "Moves the strokes of a scene until its picture is like the target."
     def __init__(self,
@@ -150,7 +147,7 @@ class ImageOptimiser:
         invert_sketch:bool=False, # show the loss the drawing's negative
     ):
         self.scene, self.target, self.loss_fn, self.optimiser, self.invert_sketch = scene, target, loss, optimiser, invert_sketch
-        self.callbacks, self.iteration, self.history = list(callbacks), 0, []
+        self.callbacks, self.iteration, self.history, self.stopped, self.config = list(callbacks), 0, [], False, {}
         self.half = _half(*scene.size).to(target.device)
 
     def _call(self, when):
@@ -178,18 +175,20 @@ class ImageOptimiser:
             for x in (g.colour, g.alpha):
                 if x is not None and x.requires_grad: x.clamp_(0, 1)
 
-# %% ../nbs/20_imageopt.ipynb #863efb4d
+# %% ../nbs/20_imageopt.ipynb #e5784ec7
 @patch
 def fit(self:ImageOptimiser,
     iters:int, # how many more iterations
 )->Scene: # the scene, changed in place
     "Iterate; Ctrl-C ends it early and leaves the scene as good as it has become."
-    self.iters = self.iteration + iters
-    with _one_torch_thread():
+    self.iters, self.stopped = self.iteration + iters, False
+    with torch_threads(1):                                      # `draw` has threads of its own
         self._call('before_fit')
         try:
             while self.iteration < self.iters: self.step()
-        except KeyboardInterrupt: print(f'stopped after {self.iteration} of {self.iters} iterations', file=sys.stderr)
+        except KeyboardInterrupt:
+            self.stopped = True
+            print(f'stopped after {self.iteration} of {self.iters} iterations', file=sys.stderr)
         finally: self._call('after_fit')
     return self.scene
 
@@ -239,17 +238,21 @@ class Sigma2Schedule(Callback):
     def after_step(self, o):
         if o.iteration % self.step == 0: self.before_fit(o)
 
-# %% ../nbs/20_imageopt.ipynb #3d383c32
+# %% ../nbs/20_imageopt.ipynb #f0e275d6
 class Best(Callback):
     "Remember the strokes of the lowest loss (anew whenever sigma2 is changed by a schedule), and return to them at the end."
-    def before_fit(self, o): self.loss, self.state, self.width = math.inf, None, None
+    def before_fit(self, o): self.loss, self.best, self.width = math.inf, None, None
     def after_loss(self, o):
         width = None if o.scene.groups[0].sigma2.requires_grad else o.scene.groups[0].sigma2[0].item()
         if o.loss < self.loss or width != self.width:
             self.loss, self.width = o.loss, width
-            self.state = {k: v.detach().clone() for k, v in o.scene.state_dict().items()}
+            self.best = {k: v.detach().clone() for k, v in o.scene.state_dict().items()}
     def after_fit(self, o):
-        if self.state is not None: o.scene.load_state_dict(self.state)
+        if self.best is not None: o.scene.load_state_dict(self.best)
+    def state(self): return {'loss': self.loss, 'width': self.width, **{f'best.{k}': v for k, v in (self.best or {}).items()}}
+    def restore(self, state):
+        self.loss, self.width = state['loss'], state['width']
+        self.best = {k.removeprefix('best.'): v for k, v in state.items() if k.startswith('best.')} or None
 
 # %% ../nbs/20_imageopt.ipynb #27aef687
 class _Width(torch.nn.Module):
@@ -277,23 +280,30 @@ class LearnWidths(Callback):
             parametrize.remove_parametrizations(g, 'sigma2', leave_parametrized=True)
             g.sigma2 = torch.nn.Parameter(g.sigma2.detach(), requires_grad=False)
 
-# %% ../nbs/20_imageopt.ipynb #01882ea2
+# %% ../nbs/20_imageopt.ipynb #78d4c7b4
 class Cosine(Callback):
     "Learning rates fall along half a cosine, from what they are to `final` of it."
     def __init__(self, final:float): self.final = final
     def before_fit(self, o): self.base = [g['lr'] for g in o.optimiser.param_groups]
+    def state(self): return {'base': self.base}
+    def restore(self, state): self.base = state['base']
     def at(self, x): return self.final + (1 - self.final) * (1 + math.cos(math.pi*x)) / 2
     def after_step(self, o):
         for g, lr in zip(o.optimiser.param_groups, self.base): g['lr'] = lr * self.at(min(o.iteration / o.iters, 1))
 
-# %% ../nbs/20_imageopt.ipynb #823fbb6f
+# %% ../nbs/20_imageopt.ipynb #9e065bec
 class Progress(Callback):
     "A progress bar with the loss."
-    def before_fit(self, o): self.bar = tqdm(total=o.iters - o.iteration, desc=f'{len(o.scene):,} strokes, {o.scene.width} x {o.scene.height}')
+    def __init__(self, bar=None): self.bar, self.shared = bar, bar is not None    # bar: one for several images, whose total is the caller's business
+    def before_fit(self, o):
+        self.last = o.iteration
+        if not self.shared: self.bar = tqdm(total=o.iters - o.iteration, desc=f'{len(o.scene):,} strokes, {o.scene.width} x {o.scene.height}')
     def after_step(self, o):
-        self.bar.update()
+        self.bar.update(o.iteration - self.last)
+        self.last = o.iteration
         if o.iteration % 20 == 0: self.bar.set_postfix_str(f'loss {o.loss:.4g}', refresh=False)
-    def after_fit(self, o): self.bar.close()
+    def after_fit(self, o):
+        if not self.shared: self.bar.close()
 
 class Frames(Callback):
     "Keep pictures along the way, closer together at the start, where more happens."
@@ -320,12 +330,15 @@ def save_all(scene, stem):
     "stem.png, stem.pdf and stem.svg."
     scene.save_png(f'{stem}.png'); scene.save_pdf(f'{stem}.pdf'); scene.save_svg(f'{stem}.svg')
 
-# %% ../nbs/20_imageopt.ipynb #7f11d6c9
+# %% ../nbs/20_imageopt.ipynb #e990540c
 class Restarts(Callback):
     "Re-draw strokes thinner than a fifth of a pixel, every `every` iterations of the first half."
     def __init__(self, sigma2:float, every:int=50, seed:int=1): # sigma2: the new width, in squared pixels
         self.sigma2, self.every, self.count = sigma2, every, 0
         self.g = torch.Generator().manual_seed(seed + 2**31)          # not the numbers of the first draw
+
+    def state(self): return {'g': self.g.get_state(), 'count': self.count}
+    def restore(self, state): self.g.set_state(state['g']); self.count = state['count']
 
     def after_step(self, o):
         if o.iteration % self.every or o.iteration > o.iters//2: return
@@ -335,7 +348,7 @@ class Restarts(Callback):
             self.count += len(gone)
             o.renew(g, gone, params=_anywhere(g.kind, len(gone), o.half.cpu(), self.g, g.params.shape[1] - 2), sigma2=self.sigma2 * o.scene.pitch**2)
 
-# %% ../nbs/20_imageopt.ipynb #4e6f05f2
+# %% ../nbs/20_imageopt.ipynb #32ff49f7
 class Reseed(Callback):
     "Move the strokes that are worth least to the front, to where the picture is most wrong."
     def __init__(self,
@@ -349,6 +362,9 @@ class Reseed(Callback):
         self.share, self.every, self.until, self.sigma2, self.opacity = share, every, until, sigma2, opacity
         self.g = torch.Generator().manual_seed(seed + 2**32)
 
+    def state(self): return {'g': self.g.get_state()}
+    def restore(self, state): self.g.set_state(state['g'])
+
     def after_step(self, o):
         if o.iteration % self.every or o.iteration > self.until * o.iters: return
         with torch.no_grad(): wrong = blur((o.scene.draw() - o.target).square().sum(0)[None, None], 2.)[0, 0]
@@ -359,6 +375,60 @@ class Reseed(Callback):
             o.reorder(g, torch.cat([kept.sort().values, idle]))
             params, colour = strokes_along(g.kind, k, o.target, wrong, self.g, crs_points=g.params.shape[1] - 2)
             o.renew(g, slice(len(g) - k, None), params=params, colour=colour, sigma2=self.sigma2 * o.scene.pitch**2, alpha=self.opacity)
+
+# %% ../nbs/20_imageopt.ipynb #262c25a5
+@patch
+def save(self:ImageOptimiser,
+    path, # safetensors file to write
+):
+    "Write all that is needed to go on from here."
+    memory, rest = optimiser_state(self.optimiser)
+    tensors = {f'scene.{k}': v for k, v in self.scene.state_dict().items()} | memory | {'rng': torch.get_rng_state()}
+    knows = []
+    for i, c in enumerate(self.callbacks):
+        state = c.state()
+        tensors |= {f'callback.{i}.{k}': v for k, v in state.items() if isinstance(v, Tensor)}
+        knows.append({k: v for k, v in state.items() if not isinstance(v, Tensor)})
+    write_tensors(path, tensors, dict(iteration=self.iteration, iters=self.iters, history=self.history, config=self.config, optimiser=rest, callbacks=knows))
+
+# %% ../nbs/20_imageopt.ipynb #f32eb821
+@patch
+@torch.no_grad()
+def restore(self:ImageOptimiser,
+    path, # a file that `save` wrote
+):
+    "Become what was saved; strokes, settings and callbacks must be of the same kind."
+    about, tensors = read_tensors(path)
+    if not {'iteration', 'iters', 'callbacks', 'optimiser'} <= set(about): raise ValueError(f"{path} is no checkpoint of an image's strokes: choose another folder")
+    for k, mine in json.loads(json.dumps(dict(self.config, iters=self.iters))).items():
+        theirs = about['iters'] if k == 'iters' else about['config'].get(k)
+        if theirs != mine: raise ValueError(f"{path} is a run of other settings: its {k} is {theirs!r}, now it is {mine!r}; resume with the same, or choose another folder")
+    device = lambda v: v.to(self.target.device)
+    try: self.scene.load_state_dict({k.removeprefix('scene.'): device(v) for k, v in tensors.items() if k.startswith('scene.')})
+    except RuntimeError: raise ValueError(f"{path} is of other strokes than these: resume with the same settings, or choose another folder") from None
+    restore_optimiser(self.optimiser, tensors, about['optimiser'])
+    for i, (c, plain) in enumerate(zip(self.callbacks, about['callbacks'])):
+        mine = {k.removeprefix(f'callback.{i}.'): v for k, v in tensors.items() if k.startswith(f'callback.{i}.')}
+        if plain or mine: c.restore(plain | mine)
+    torch.set_rng_state(tensors['rng'])
+    self.iteration, self.history = about['iteration'], list(about['history'])
+
+# %% ../nbs/20_imageopt.ipynb #4abb82f7
+class Checkpoint(Callback):
+    "Save every so many iterations; go on from the file, if it is there and that is wanted. Put it last."
+    def __init__(self,
+        path, # safetensors file
+        every:int=100, # iterations
+        resume:bool=True, # go on from `path` if it is there
+    ):
+        if int(every) != every or every < 1: raise ValueError(f"checkpoint_steps {every} must be a whole number of iterations, 1 or more")
+        self.path, self.every, self.resume = Path(path), every, resume
+
+    def before_fit(self, o):
+        if self.resume and self.path.is_file(): o.restore(self.path)
+
+    def after_step(self, o):
+        if o.iteration % self.every == 0 and o.iteration < o.iters: o.save(self.path)
 
 # %% ../nbs/20_imageopt.ipynb #2006d9b0
 def _optimiser(name, betas=None):
@@ -480,7 +550,13 @@ def _along_the_way(scene, s):
     if s.reseed: out.append(Reseed(s.reseed, max(s.iters//10, 1), sigma2=s.init_sigma2*(.36 if s.opt_sigma2 else 1), opacity=s.opacity, seed=s.seed))
     return out, width.parameters if s.opt_sigma2 else []
 
-# %% ../nbs/20_imageopt.ipynb #c23398ce
+# %% ../nbs/20_imageopt.ipynb #a9084f08
+def _config(s, loss, target):
+    "What a run and its resumption must have in common."
+    return {**{k: getattr(s, k) for k in options(Settings) if k not in ('device', 'width', 'max_side')}, 'loss': loss,
+            'size': list(target.shape), 'image': hashlib.sha256(target.cpu().numpy().tobytes()).hexdigest()[:16]}
+
+# %% ../nbs/20_imageopt.ipynb #27d4867f
 @delegates(Settings)
 def imageopt(
     image, # a file, sample:china or sample:flower, or (from Python) a PIL image
@@ -498,23 +574,139 @@ def imageopt(
     target = target.to(device)
     scene = _begin(target, s)
     torch.manual_seed(s.seed)                                         # for losses that draw lots
+    called = [name, values] if isinstance(name, str) else [type(name).__name__, {}]
     if isinstance(name, str): name = build(Loss.find(name), values, channels=len(target))
     if isinstance(name, torch.nn.Module): name.to(device)
     way, widths = _along_the_way(scene, s)
     trained = _learned(scene, s.lr, s.colour_lr, s.opt_opacity, widths, s.sigma2_lr)
     o = ImageOptimiser(scene, target, name, _optimiser(s.optimiser, s.betas)(trained, lr=s.lr), [*way, *callbacks], s.invert_sketch)
+    o.config = _config(s, called, target)
     o.fit(s.iters)
     scene.history = o.history
     return scene
 
-# %% ../nbs/20_imageopt.ipynb #bacf2109
+# %% ../nbs/20_imageopt.ipynb #1f7bb311
+def _named(
+    names, # files, folders, patterns such as 'photos/*.jpg', or samples
+)->list: # of files, each once
+    "The images that names stand for."
+    kinds, out = Image.registered_extensions(), []
+    for name in map(str, [names] if isinstance(names, (str, Path)) else names):
+        if name.startswith('sample:') or Path(name).is_file(): out.append(name)
+        elif Path(name).is_dir():
+            found = sorted(str(o) for o in Path(name).iterdir() if o.is_file() and o.suffix.lower() in kinds and not o.name.startswith('.'))
+            if not found: raise ValueError(f"{name} holds no image: expected files such as .png or .jpg in it")
+            out += found
+        else: out += sorted(glob.glob(name)) or [name]                      # a name that stands for nothing is refused where it is opened
+    return list(dict.fromkeys(out))
+
+def _stem(image): return Path(str(image).removeprefix('sample:')).stem
+
+def _by_stem(files):
+    "Name of the results -> image."
+    out = {}
+    for f in files:
+        if _stem(f) in out: raise ValueError(f"{out[_stem(f)]} and {f} would both be written as {_stem(f)}: rename one, or give them folders of their own")
+        out[_stem(f)] = f
+    return out
+
+# %% ../nbs/20_imageopt.ipynb #a3c81a53
+class _Results(Callback):
+    "NAME.png, .pdf, .svg and .safetensors, and a line for results.csv."
+    def __init__(self, folder, image): self.stem, self.image = Path(folder)/_stem(image), image
+    def before_fit(self, o): self.start = time.perf_counter()
+    @torch.no_grad()
+    def after_fit(self, o):
+        self.seconds, self.stopped = time.perf_counter() - self.start, o.stopped
+        save_all(o.scene, self.stem); o.scene.save(f'{self.stem}.safetensors')
+        mse = (o.scene.draw() - o.target).square().mean().item()
+        self.row = dict(image=self.image, strokes=len(o.scene), iterations=o.iteration, loss=min(o.history), psnr=-10*math.log10(mse) if mse else math.inf, seconds=round(self.seconds, 2))
+
+    def add(self):
+        "The line, after those that other processes have written."
+        path = self.stem.parent/'results.csv'
+        with FileLock(self.stem.parent/'.results.lock'):
+            rows = [*_rows_of(path), self.row]
+            out = io.StringIO()
+            w = csv.DictWriter(out, list(self.row), lineterminator='\n'); w.writeheader(); w.writerows(rows)
+            with replacing(path) as tmp: tmp.write_text(out.getvalue(), encoding='utf-8')
+
+def _rows_of(path):
+    "The lines of results.csv; none if it is not there."
+    return list(csv.DictReader(path.read_text(encoding='utf-8').splitlines())) if path.is_file() else []
+
+# %% ../nbs/20_imageopt.ipynb #dc5fb6dd
+def _open_folder(folder, resume, config):
+    "A folder of one's own, or the one that this run was in before."
+    path, config = folder/'config.json', json.loads(json.dumps(config, default=str))
+    if not path.is_file() and not _rows_of(folder/'results.csv'):
+        if resume: raise FileNotFoundError(f"{folder} holds no run to resume: leave --resume out")
+        with replacing(path) as tmp: tmp.write_text(json.dumps(config, indent=1), encoding='utf-8')
+        return
+    if not resume: raise ValueError(f"{folder} holds a run already: go on with it (--resume), or choose another folder")
+    try: theirs = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError): raise ValueError(f"{path} is damaged: choose another folder") from None
+    for k in [*config, *theirs]:
+        if theirs.get(k) != config.get(k): raise ValueError(f"{folder} is a run of other settings: its {k} is {theirs.get(k)!r}, now it is {config.get(k)!r}; resume with the same, or choose another folder")
+
+# %% ../nbs/20_imageopt.ipynb #81220bd3
+@delegates(imageopt)
+def imageopt_folder(
+    images, # files, folders, patterns or samples
+    output, # folder for NAME.png, .pdf, .svg, .safetensors of each, and results.csv
+    loss=None, # name of a loss; none: the preset's
+    preset:str=None, # as for `imageopt`
+    resume:bool=False, # go on with what a run with the same settings left in `output`
+    checkpoint_steps:int=100, # iterations after which an unfinished image is kept, to be resumed
+    **kwargs
+)->list: # the lines of results.csv, a dict each
+    "Fit strokes to each of many images; `accelerate launch` spreads them over processes."
+    files, folder, acc = _by_stem(_named(images)), Path(output), accelerator()
+    name, values = _defaults(preset, loss)
+    s = Settings(**{k: v for k, v in {**values, **kwargs}.items() if k in options(Settings)})      # refuse what cannot be done before anything is done
+    _check_counts(s.crs_points, s.init_sigma2, **{k: getattr(s, k) for k in COUNTS.values()}); Loss.find(name); Checkpoint(folder, checkpoint_steps)
+    rank, of = (acc.process_index, acc.num_processes) if acc else (0, 1)
+    if acc: kwargs['device'] = str(acc.device)
+    if resume and not folder.is_dir(): raise FileNotFoundError(f"{folder} holds no run to resume: leave --resume out")
+    with claimed(folder) if rank == 0 else nullcontext():
+        if rank == 0: _open_folder(folder, resume, dict(loss=name, preset=preset, **{k: v for k, v in kwargs.items() if k != 'device'}))
+        if acc: acc.wait_for_everyone()
+        done = {_stem(r['image']) for r in _rows_of(folder/'results.csv')}
+        if acc: acc.wait_for_everyone()                                     # nobody adds a line before everybody has read them
+        todo = [f for stem, f in files.items() if stem not in done]
+        _each(todo[rank::of], folder, s.iters, rank == 0, checkpoint_steps, dict(kwargs, loss=name, preset=preset))
+        if acc: acc.wait_for_everyone()
+        return _rows_of(folder/'results.csv')
+
+# %% ../nbs/20_imageopt.ipynb #3bee0c90
+def _each(files, folder, iters, show, checkpoint_steps, kwargs):
+    "One image after another."
+    broken = []
+    with tqdm(total=len(files)*iters, disable=not show, unit='it') as bar:
+        for f in files:
+            bar.set_description(_stem(f))
+            try: image = _open(f)
+            except (ValueError, FileNotFoundError) as e:
+                broken.append(f); bar.total -= iters
+                bar.write(f'skipped {e}', file=sys.stderr)
+                continue
+            results, path = _Results(folder, f), folder/f'.{_stem(f)}.checkpoint.safetensors'
+            imageopt(image, callbacks=[Progress(bar), results, Checkpoint(path, checkpoint_steps)], **kwargs)
+            if results.stopped:
+                bar.write(f'{folder} holds all up to here: go on with --resume', file=sys.stderr)
+                return
+            results.add()
+            path.unlink(missing_ok=True)
+    if files and len(broken) == len(files): raise ValueError(f"none of the {len(files)} images can be read: expected files such as .png or .jpg")
+
+# %% ../nbs/20_imageopt.ipynb #4ec87da9
 OUTPUTS = dict(target_raster='PNG of the target', init_raster='PNG of the start', final_raster='PNG of the result', init_pdf='PDF of the start, and an SVG of the same name',
                final_pdf='PDF of the result, and an SVG of the same name', animation='GIF of the drawing forming', scene='the result as a scene, for Scene.load')
 
 def _parser(argv):
     "The command line that goes with the loss and the preset which it names."
     p = argparse.ArgumentParser('imageopt', description=imageopt.__doc__, allow_abbrev=False)
-    p.add_argument('image', help=docments(imageopt)['image'])
+    p.add_argument('image', nargs='+', help='an image, sample:china or sample:flower; with --output also several, folders, or patterns')
     p.add_argument('--preset', choices=list(PRESETS), help=docments(imageopt)['preset'])
     with one_line_errors(p):
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -527,6 +719,10 @@ def _parser(argv):
     for k, text in OUTPUTS.items(): out.add_argument('--' + k.replace('_', '-'), metavar='FILE', help=text)
     out.add_argument('--snapshots-path', metavar='FOLDER', help='PNG, PDF and SVG on the way')
     out.add_argument('--snapshots-steps', type=int, default=1000, help='every so many iterations (default 1000)')
+    many = p.add_argument_group('one image or many, into a folder')
+    many.add_argument('--output', metavar='FOLDER', help=docments(imageopt_folder)['output'])
+    many.add_argument('--resume', action='store_true', help=docments(imageopt_folder)['resume'].replace('`output`', 'the folder'))
+    many.add_argument('--checkpoint-steps', type=int, default=100, help=docments(imageopt_folder)['checkpoint_steps'] + ' (default 100)')
     add_class_flags(p, argv, loss=Loss)
     p.set_defaults(**{k: v for k, v in values.items() if k not in options(Settings)})
     return p
@@ -554,12 +750,14 @@ class _Outputs(Callback):
     def pdf(self, scene, path):
         scene.save_pdf(path); scene.save_svg(Path(path).with_suffix('.svg'))
 
-# %% ../nbs/20_imageopt.ipynb #693fea80
+# %% ../nbs/20_imageopt.ipynb #91d9001d
 def _outputs(o):
     "The callbacks and files that the flags ask for."
+    if o.resume: raise ValueError("resume needs --output FOLDER: that is where a run is kept")
+    if len(files := _named(o.image)) != 1: raise ValueError(f"{len(files)} images need a folder to be written to: say --output FOLDER")
+    o.image = files[0]
     if not any(getattr(o, k) for k in OUTPUTS) and not o.snapshots_path:
-        stem = Path(o.image.removeprefix('sample:')).stem
-        o.final_raster, o.final_pdf = f'{stem}-strokes.png', f'{stem}-strokes.pdf'
+        o.final_raster, o.final_pdf = f'{_stem(o.image)}-strokes.png', f'{_stem(o.image)}-strokes.pdf'
     for path in [getattr(o, k) for k in OUTPUTS if getattr(o, k)]: _check_writable(path)
     callbacks = [Progress(), _Outputs(o)]
     if o.snapshots_path:
@@ -568,17 +766,29 @@ def _outputs(o):
         callbacks.append(Snapshots(o.snapshots_path, o.snapshots_steps))
     return callbacks
 
+def _into_folder(o, flags):
+    "The command for a folder."
+    for k in (*OUTPUTS, 'snapshots_path'):
+        if getattr(o, k): raise ValueError(f"{k.replace('_', '-')} names one file, and --output a folder for all: leave one of them out")
+    rows = imageopt_folder(o.image, o.output, o.loss, o.preset, o.resume, o.checkpoint_steps, **flags)
+    if rows: print(f"{len(rows)} images in {o.output}, {sum(float(r['psnr']) for r in rows)/len(rows):.2f} dB on average: see results.csv")
+
 def _run(o):
     "From parsed flags to files."
-    loss, callbacks = Loss.find(o.loss), _outputs(o)
+    loss = Loss.find(o.loss)
+    flags = flags_of(o, Settings) | flags_of(o, loss)
+    if o.output: return _into_folder(o, flags)
+    callbacks = _outputs(o)
     if o.animation: callbacks.append(frames := Frames())
-    scene = imageopt(o.image, o.loss, o.preset, callbacks, **flags_of(o, Settings), **flags_of(o, loss))
+    scene = imageopt(o.image, o.loss, o.preset, callbacks, **flags)
     if o.animation: save_animation([f for _, f in frames.frames], o.animation)
     return scene
 
-# %% ../nbs/20_imageopt.ipynb #ac4b02d4
+# %% ../nbs/20_imageopt.ipynb #e8bb66cc
 def main(argv=None):
     "The command `imageopt`: one line and exit code 2 for bad input; Ctrl-C or SIGTERM writes the best so far."
     parser = _parser(argv)
     o = parser.parse_args(argv)
-    with one_line_errors(parser, MissingWeights), stoppable(): _run(o)
+    with one_line_errors(parser, MissingWeights), stoppable():
+        try: _run(o)
+        except KeyboardInterrupt: parser.exit(130, f'{parser.prog}: stopped\n')
