@@ -62,6 +62,10 @@ class Notebook:
         cell.wait_for()
         return cell
 
+    def output(self, text):
+        "What is under the first cell whose source holds `text`, in sight."
+        return self.show(self.find(text)).locator('.jp-Cell-outputWrapper')
+
     def ask(self, expression, timeout=30):
         "What the kernel says an expression is: numbers, texts, lists of them."
         return literal_eval(self.page.evaluate("""async ([expression, ms]) => {

@@ -3,8 +3,8 @@
 // Positions are [row, col] in grid units: the centres of the first and the last row stand at -1 and 1, pixels are square.
 
 const STYLE = `
-.strokes { max-width: 100%; }
-.strokes-stage { position: relative; max-width: 100%; line-height: 0; border: 1px solid #b3b3b3; background: #fff; }
+.strokes { max-width: 100%; font-family: var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit); }
+.strokes-stage { position: relative; box-sizing: border-box; max-width: 100%; line-height: 0; border: 1px solid #b3b3b3; background: #fff; }
 .strokes-stage canvas { width: 100%; image-rendering: pixelated; }
 .strokes-stage svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
 .strokes-handle { cursor: grab; touch-action: none; outline: none; }
@@ -14,10 +14,11 @@ const STYLE = `
 .strokes-handle:focus .ring { stroke: #1f5fa8; stroke-width: 3; }
 .strokes-frame { fill: none; stroke: #d1332e; stroke-opacity: .5; stroke-dasharray: 3 3; }
 .strokes-arrow { stroke: #e07b00; stroke-width: 3; fill: none; stroke-linecap: round; stroke-linejoin: round; pointer-events: none; }
-.strokes-controls { display: flex; flex-wrap: wrap; gap: .3em 1.2em; align-items: center; padding: .4em 0; font-size: 14px; }
+.strokes-controls { display: flex; flex-wrap: wrap; gap: .3em 1.2em; align-items: center; padding: .4em 0; font-size: 13px; }
 .strokes-controls label { display: inline-flex; gap: .5em; align-items: center; }
 .strokes-controls input { width: 160px; }
-.strokes-caption { margin: 0; font-size: 14px; line-height: 1.4; min-height: 1.4em; }
+.strokes-controls b { font-weight: normal; min-width: 2em; }
+.strokes-caption { margin: 0; font-size: 13px; line-height: 1.4; min-height: 1.4em; }
 .strokes-caption:empty { display: none; }`;
 
 const NAMES = { segment: 'segment', polyline: 'polyline', quadratic: 'quadratic Bézier', cubic: 'cubic Bézier', catmull_rom: 'Catmull-Rom' };
@@ -53,27 +54,57 @@ export function vertices(points, kind, chords = 16) {
   return out;
 }
 
-// exp(-d2/sigma2) at every pixel, d2 the least squared distance to the polyline; sigma in pixels
-export function ink(line, [h, w], sigma) {
-  const p = pitch([h, w]), s2 = (sigma * p) ** 2, out = new Float32Array(h * w);
-  const parts = line.length > 1 ? line.slice(1).map((b, i) => [line[i], b]) : line.map(a => [a, a]);
-  for (let i = 0, k = 0; i < h; i++) for (let j = 0; j < w; j++, k++) {
-    const r = (i - (h - 1) / 2) * p, c = (j - (w - 1) / 2) * p;
-    let least = Infinity;
-    for (const [[ar, ac], [br, bc]] of parts) {
-      const mr = br - ar, mc = bc - ac;
+// For every pixel k: the least squared distance to the polyline, the part i that attains it, the foot's place t on it, and the way [dr, dc] to it.
+function eachPixel(line, [h, w], f) {
+  const p = pitch([h, w]), parts = line.length > 1 ? line.slice(1).map((b, i) => [line[i], b]) : line.map(a => [a, a]);
+  for (let y = 0, k = 0; y < h; y++) for (let x = 0; x < w; x++, k++) {
+    const r = (y - (h - 1) / 2) * p, c = (x - (w - 1) / 2) * p;
+    let least = Infinity, part = 0, foot = 0, dr = 0, dc = 0;
+    for (let i = 0; i < parts.length; i++) {
+      const [[ar, ac], [br, bc]] = parts[i], mr = br - ar, mc = bc - ac;
       const t = clamp(((r - ar) * mr + (c - ac) * mc) / Math.max(mr * mr + mc * mc, 1e-20), 0, 1);
-      least = Math.min(least, (r - ar - t * mr) ** 2 + (c - ac - t * mc) ** 2);
+      const vr = ar + t * mr - r, vc = ac + t * mc - c, d2 = vr * vr + vc * vc;
+      if (d2 < least) [least, part, foot, dr, dc] = [d2, i, t, vr, vc];
     }
-    out[k] = Math.exp(-least / s2);
+    f(k, least, part, foot, dr, dc);
   }
+}
+
+// exp(-d2/sigma2) at every pixel; sigma in pixels
+export function ink(line, size, sigma) {
+  const s2 = (sigma * pitch(size)) ** 2, out = new Float32Array(size[0] * size[1]);
+  eachPixel(line, size, (k, d2) => { out[k] = Math.exp(-d2 / s2); });
   return out;
+}
+
+// The mean squared error of a stroke against ink, and its gradient at each control point, by the chain rule: pixels -> vertices -> points.
+// d2's own derivative in t is 0 at the foot, so t may be held fixed (the envelope theorem).
+export function gradient(points, kind, goal, size, sigma) {
+  const line = vertices(points, kind), s2 = (sigma * pitch(size)) ** 2, n = size[0] * size[1], g = line.map(() => [0, 0]);
+  let error = 0;
+  eachPixel(line, size, (k, d2, i, t, dr, dc) => {
+    const r = Math.exp(-d2 / s2), e = r - goal[k], u = -2 * e * r / s2 / n;
+    error += e * e / n;
+    [[i, 1 - t], [i + 1, t]].forEach(([j, share]) => { if (share) { g[j][0] += u * 2 * share * dr; g[j][1] += u * 2 * share * dc; } });
+  });
+  const tiny = 1e-5, along = (i, c) => {                        // the vertices are smooth and cheap: differences will do
+    const [up, down] = [tiny, -tiny].map(d => vertices(points.map((q, j) => j === i ? q.map((x, m) => m === c ? x + d : x) : q), kind));
+    return g.reduce((sum, [gr, gc], k) => sum + gr * (up[k][0] - down[k][0]) + gc * (up[k][1] - down[k][1]), 0) / (2 * tiny);
+  };
+  return [error, points.map((_, i) => [along(i, 0), along(i, 1)])];
+}
+
+const goals = new WeakMap();                                   // the target's ink, remembered until sigma changes
+function goal(model) {
+  const key = JSON.stringify(['target', 'size', 'sigma'].map(k => model.get(k)));
+  if (goals.get(model)?.key !== key) goals.set(model, { key, ink: ink(model.get('target'), model.get('size'), model.get('sigma')) });
+  return goals.get(model).ink;
 }
 
 function paint(canvas, model) {
   const [h, w] = model.get('size'), sigma = model.get('sigma'), aim = model.get('target');
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
-  const stroke = ink(vertices(model.get('points'), model.get('kind')), [h, w], sigma), target = aim.length ? ink(aim, [h, w], sigma) : null;
+  const stroke = ink(vertices(model.get('points'), model.get('kind')), [h, w], sigma), target = aim.length ? goal(model) : null;
   const image = new ImageData(w, h), cover = [.55, .3, .05];
   for (let k = 0; k < h * w; k++) {
     for (let c = 0; c < 3; c++) image.data[4 * k + c] = Math.round(255 * (1 - .9 * stroke[k]) * (target ? 1 - cover[c] * target[k] : 1));
@@ -86,19 +117,20 @@ function add(parent, name, attributes = {}, text) {
   const svg = ['svg', 'g', 'circle', 'path'].includes(name);
   const node = svg ? document.createElementNS('http://www.w3.org/2000/svg', name) : document.createElement(name);
   for (const [k, v] of Object.entries(attributes)) node.setAttribute(k, v);
+  // JupyterLab would take arrows and Space for itself, but for this attribute on the very element that has the focus
+  if (['input', 'select', 'button'].includes(name) || 'tabindex' in attributes) node.setAttribute('data-lm-suppress-shortcuts', 'true');
   if (text !== undefined) node.textContent = text;
   parent.append(node);
   return node;
 }
 
 function render({ model, el }) {
-  const wide = model.get('width'), kept = {};
-  // JupyterLab would take the arrow keys for moving between cells
-  const root = add(el, 'div', { class: 'strokes', 'data-lm-suppress-shortcuts': 'true', role: 'group', 'aria-label': model.get('label') });
+  const wide = model.get('width'), start = { ...model.get('choices'), [model.get('kind')]: model.get('points') }, kept = {};
+  const root = add(el, 'div', { class: 'strokes', role: 'group', 'aria-label': model.get('label') });
   add(root, 'style', {}, STYLE);
   const stage = add(root, 'div', { class: 'strokes-stage', style: `width: ${wide}px` });
   const canvas = add(stage, 'canvas', { role: 'img', 'aria-label': model.get('label') });
-  const svg = add(stage, 'svg'), frame = add(svg, 'path', { class: 'strokes-frame' }), pulls = add(svg, 'g'), dots = add(svg, 'g');
+  const svg = add(stage, 'svg', { role: 'group', 'aria-label': 'control points' }), frame = add(svg, 'path', { class: 'strokes-frame' }), pulls = add(svg, 'g'), dots = add(svg, 'g');
   const controls = add(root, 'div', { class: 'strokes-controls' });
   const caption = add(root, 'p', { class: 'strokes-caption', role: 'status' });
 
@@ -118,14 +150,20 @@ function render({ model, el }) {
 
   function handle(i) {
     const g = add(dots, 'g', { class: 'strokes-handle', tabindex: 0, role: 'slider', 'aria-roledescription': 'movable point' });
-    add(g, 'circle', { class: 'ring', r: 13 });
+    add(g, 'circle', { class: 'ring', r: 16 });
     add(g, 'circle', { class: 'dot', r: 7 });
-    g.addEventListener('pointerdown', e => { g.setPointerCapture(e.pointerId); g.focus(); e.preventDefault(); });
-    g.addEventListener('pointermove', e => {
-      if (!g.hasPointerCapture(e.pointerId)) return;
+    const under = e => {
       const box = svg.getBoundingClientRect(), [h, w] = model.get('size'), p = pitch([h, w]);
-      move(i, [((e.clientY - box.top) / box.height - .5) * h * p, ((e.clientX - box.left) / box.width - .5) * w * p]);
+      return [((e.clientY - box.top) / box.height - .5) * h * p, ((e.clientX - box.left) / box.width - .5) * w * p];
+    };
+    let grip = [0, 0];                                          // where on the handle the hand took hold
+    g.addEventListener('pointerdown', e => {
+      g.setPointerCapture(e.pointerId);
+      grip = under(e).map((x, k) => model.get('points')[i][k] - x);
+      g.focus();
+      e.preventDefault();
     });
+    g.addEventListener('pointermove', e => { if (g.hasPointerCapture(e.pointerId)) move(i, under(e).map((x, k) => x + grip[k])); });
     g.addEventListener('keydown', e => {
       const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[e.key];
       if (!way || e.altKey || e.ctrlKey || e.metaKey) return;
@@ -183,8 +221,11 @@ function render({ model, el }) {
   }
   const sigma = add(controls, 'label', {}, 'sigma (pixels)');
   const width = add(sigma, 'input', { type: 'range', min: .3, max: 12, step: .1, 'aria-label': 'sigma, the width of the stroke in pixels' });
-  const reading = add(sigma, 'output');
+  const reading = add(sigma, 'b');                                     // the slider itself says its value
   width.addEventListener('input', () => { model.set('sigma', Number(width.value)); model.save_changes(); });
+
+  const again = add(controls, 'button', { type: 'button' }, 'start again');
+  again.addEventListener('click', () => { model.set('points', start[model.get('kind')]); model.save_changes(); });
 
   const heard = ['points', 'kind', 'sigma', 'size', 'target', 'arrows', 'caption'].map(k => `change:${k}`);
   heard.forEach(k => model.on(k, later));
@@ -192,11 +233,17 @@ function render({ model, el }) {
   return () => { heard.forEach(k => model.off(k, later)); cancelAnimationFrame(waiting); };
 }
 
-// what anywidget's model does, for a page with no kernel: nobody answers, so arrows and caption go once something moves
+// What anywidget's model does, for a page with no kernel. The gradient of the squared error we know ourselves; any other answer goes once something moves.
 function alone(state) {
-  const heard = {}, tell = k => (heard[`change:${k}`] ?? []).forEach(f => f());
-  const set = (k, v) => { state[k] = v; tell(k); };
-  return { get: k => state[k], set, on: (k, f) => (heard[k] ??= []).push(f), off: () => {}, save_changes: () => { set('arrows', []); set('caption', ''); } };
+  const heard = {}, get = k => state[k];
+  const set = (k, v) => { state[k] = v; (heard[`change:${k}`] ?? []).forEach(f => f()); };
+  const model = { get, set, on: (k, f) => (heard[k] ??= []).push(f), off: () => {}, save_changes: () => {
+    if (!(state.gain && state.target.length)) { set('arrows', []); set('caption', ''); return; }
+    const [error, g] = gradient(state.points, state.kind, goal(model), state.size, state.sigma);
+    set('arrows', g.map(v => v.map(x => -state.gain * x)));
+    set('caption', `squared error ${error.toFixed(4)}`);
+  } };
+  return model;
 }
 
 export function wake(el) {
