@@ -416,7 +416,7 @@ class LiveOptimiser(ipywidgets.VBox):
                              ipywidgets.VBox([self.curve, self.target], layout={'max_width': '100%'})], layout=rows), *self.controls.values()])
         self.runner.do(lambda: None)                           # a first look; if need be it compiles, in the thread
 
-# %% ../nbs/22_live.ipynb #17cf6118
+# %% ../nbs/22_live.ipynb #fb596cc5
 @patch
 def _make_controls(self:LiveOptimiser, loss, losses):
     "Buttons, the scrubber, and a control for each setting."
@@ -445,8 +445,8 @@ def _make_controls(self:LiveOptimiser, loss, losses):
 @patch
 def _make_display(self:LiveOptimiser):
     "What the thread writes to."
-    self.picture, self.target = (ipywidgets.Image(value=png(self.run.target), format='png', tooltip=what, layout={'width': f'{width}px', 'max_width': '100%', 'object_fit': 'contain'})
-                                 for what, width in (('The drawing', self.view), ('The target', 150)))
+    self.picture, self.target = (ipywidgets.Image(value=png(self.run.target), format='png', layout={'width': f'{width}px', 'max_width': '100%', 'object_fit': 'contain'})
+                                 for width in (self.view, 150))
     self.caption, self.curve, self.status, self.alert = (ipywidgets.HTML() for _ in range(4))
     self.status.value = '<span role="status">Getting ready. The first drawing on a machine compiles its kernels, for some seconds; the notebook stays free.</span>'
 
