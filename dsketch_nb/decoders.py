@@ -57,7 +57,7 @@ class SinglePassSimpleLineDecoder(_Strokes):
         nlines:int=5, # how many lines
         **kwargs): super().__init__(latent_size, size, channels, whole_number(nlines, 'nlines'), 2, **kwargs)
 
-# %% ../nbs/32_decoders.ipynb #a6adf115
+# %% ../nbs/32_decoders.ipynb #80232016
 class SinglePassPolyLineDecoder(_Strokes):
     "One line through all the points: the pen never leaves the paper."
     kind = 'polylines'
@@ -67,6 +67,7 @@ class SinglePassPolyLineDecoder(_Strokes):
         npoints:int=16, # points of the line
         **kwargs): super().__init__(latent_size, size, channels, 1, whole_number(npoints, 'npoints', 2), **kwargs)
 
+# %% ../nbs/32_decoders.ipynb #28332785
 class SinglePassPointsDecoder(_Strokes):
     "Dots."
     kind = 'points'
@@ -185,11 +186,11 @@ class SinglePassColouredLineDecoder(Coloured, SinglePassSimpleLineDecoder): "Str
 class SinglePassColouredPointsDecoder(Coloured, SinglePassPointsDecoder): "Dots in colour."
 class SinglePassColouredCRSDecoder(Coloured, SinglePassCRSDecoder): "Catmull-Rom splines in colour."
 
-# %% ../nbs/32_decoders.ipynb #a79f3f97
+# %% ../nbs/32_decoders.ipynb #7efbf65c
 class Masked(_Mixin):
     "Each stroke is there or not, and costs something if it is."
     def __init__(self, latent_size, size, channels,
-        stroke_cost:float=.002, # what a drawing pays if all strokes are there, in the unit of the error of a pixel
+        stroke_cost:float=.002, # what a stroke must be worth: the error, averaged over pixels, that it has to take away
         **kwargs):
         super().__init__(latent_size, size, channels, **kwargs)
         if not stroke_cost >= 0: raise ValueError(f"stroke_cost {stroke_cost} must be 0 or more: try .002")
@@ -198,9 +199,12 @@ class Masked(_Mixin):
 
     def strokes(self, z):
         drawing, there = super().strokes(z), straight_through(self.to_mask(self.hidden(z)).sigmoid())
-        return replace(drawing, ink=there if drawing.ink is None else drawing.ink * there)
+        if drawing.ink is not None: there = drawing.ink * (there if drawing.ink.dim() == 2 else there[..., None])
+        return replace(drawing, ink=there)
 
-    def cost(self, drawing): return self.stroke_cost * drawing.ink.mean()
+    def cost(self, drawing):
+        ink = drawing.ink if drawing.ink.dim() == 2 else drawing.ink.mean(2)
+        return self.stroke_cost * ink.sum(1).mean()
 
 class SinglePassMaskedLineDecoder(Masked, SinglePassSimpleLineDecoder): "Straight lines, as many as the image needs."
 class SinglePassMaskedBezierDecoder(Masked, SinglePassSimpleBezierDecoder): "Bézier curves, as many as the image needs."
