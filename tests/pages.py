@@ -1,0 +1,28 @@
+"""`python tests/pages.py [--strip] PAGES...`: run notebooks from top to bottom and keep what they show. `--strip` runs nothing.
+
+A widget's output names a model that lives in one kernel and nowhere else; its still picture says more to everybody who reads the page later, so only that is kept."""
+import sys
+from pathlib import Path
+
+import nbformat
+
+VIEW = 'application/vnd.jupyter.widget-view+json'
+
+def strip(nb):
+    "Widgets' stills without their models."
+    for cell in nb.cells:
+        for o in cell.get('outputs', []):
+            if VIEW in o.get('data', {}) and 'image/png' in o.data: del o.data[VIEW]
+    nb.metadata.pop('widgets', None)
+
+def main(*args):
+    run = '--strip' not in args
+    for path in map(Path, [a for a in args if a != '--strip']):
+        nb = nbformat.read(path, 4)
+        if run:
+            from nbclient import NotebookClient
+            NotebookClient(nb, timeout=900, kernel_name='python3', resources={'metadata': {'path': path.parent}}).execute()
+        strip(nb)
+        nbformat.write(nb, path)
+
+if __name__ == '__main__': main(*sys.argv[1:])
