@@ -1,0 +1,501 @@
+"""The live optimiser: its engine alone, the widget driven as a hand drives it, and both in a browser."""
+import io, math, subprocess, sys, threading, time, xml.etree.ElementTree as ET
+from base64 import b64decode
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat, pytest, torch
+from hypothesis import given, settings, strategies as st
+from PIL import Image
+
+from dsketch_nb.live import LiveOptimiser, LiveRun, Runner, Thinned, curve_svg
+from dsketch_nb.scene import Scene
+from dsketch_nb.widgets import png
+
+SMALL = dict(width=48, lines=30)
+SVG = '{http://www.w3.org/2000/svg}'
+
+def a_run(**more): return LiveRun('sample:china', **SMALL | more)
+def same(a, b): return a.loss == b.loss and all(torch.equal(p, q) for p, q in zip(a.scene.parameters(), b.scene.parameters(), strict=True))
+
+# --- the past
+
+@given(st.integers(1, 12), st.integers(0, 300))
+def test_thinned_is_bounded_even_and_begins_with_the_first(most, n):
+    row = Thinned(most)
+    for i in range(n):
+        row.add(i, -i)
+        assert len(row.kept) <= most
+    at = [i for i, _ in row.kept]
+    assert all(thing == -i for i, thing in row.kept) and at == list(range(0, n, row.stride))
+    assert n == 0 or len(at) >= min(n, most/2)
+
+def test_what_a_run_remembers_is_bounded():
+    run = a_run()
+    one = sum(p.numel()*p.element_size() for p in run.scene.parameters())
+    run = a_run(memory=10.5*one)
+    for i in range(700):
+        run.step()
+        if i % 20 == 0: run.set(lr=.01 + i*1e-6)
+        assert len(run.past.kept) <= 10 and len(run.curve.kept) <= 300 and len(run.marks) <= 12 and not run.o.history
+    assert [i for i, _ in run.past.kept][:2] == [0, run.past.stride]
+    run.set(lines=60)                                            # each moment to come is twice as large
+    assert len(run.past.kept) <= 5 and run.past.most == 5
+
+# --- a run without threads
+
+def test_same_seed_same_calls_same_bits():
+    def all_of_it(run):
+        for changes in ({}, {'lines': 45}, {'lines': 12, 'sigma2': 3.}, {'loss': 'PyrMSELoss', 'lr': .03}, {'model': 'paint'}):
+            run.set(**changes)
+            for _ in range(5): run.step()
+        return run.look()
+    run = a_run()
+    first, again = all_of_it(run), all_of_it(a_run())
+    assert same(first, again) and first.iteration == 25
+    assert not same(first, all_of_it(a_run(seed=2)))
+    changed = run.settings | {'sigma2': run.sigma2, 'loss': run.loss}
+    run.reset()                                                  # to the start, with the settings as they have become
+    assert run.settings | {'sigma2': run.sigma2, 'loss': run.loss} == changed and changed['lines'] == 12 and changed['model'] == 'paint'
+    assert same(run.look(), a_run(lines=12, model='paint', sigma2=3., loss='PyrMSELoss', lr=.03).look())
+
+def test_looking_changes_nothing_and_moments_stay_as_they_were():
+    run, other = a_run(), a_run()
+    m = run.look()
+    before = [p.clone() for p in m.scene.parameters()]
+    for _ in range(8): run.step(); run.look(); other.step()
+    assert same(run.look(), other.look())
+    assert all(torch.equal(p, q) for p, q in zip(m.scene.parameters(), before))
+    for i, o in run.past.kept:                                   # each moment's loss is that of its strokes
+        with torch.no_grad(): assert (o.draw() - run.target).square().mean().item() == pytest.approx(o.loss, rel=1e-5) and i == o.iteration
+
+@pytest.mark.parametrize('optimiser', ['Adam', 'SGD', 'RMSprop', 'Adagrad', 'AdamW'])
+@pytest.mark.parametrize('start', ['random', 'edges'])
+def test_strokes_of_every_kind_come_and_go(optimiser, start):
+    run = a_run(points=20, beziers=10, crs=8, optimiser=optimiser, start=start, opt_opacity=True)
+    for _ in range(3): run.step()
+    remembered = lambda: {(k, p.shape) for p, s in run.o.optimiser.state.items() for k, v in s.items() if isinstance(v, torch.Tensor) and v.shape == p.shape}
+    kinds = {'lines': 0, 'points': 1, 'beziers': 2, 'crs': 3}
+    order = [['points', 'segments', 'beziers', 'catmull_roms'].index(g.kind) for g in run.scene.groups]
+    assert order == sorted(order)
+    keys = {k for k, _ in remembered()}
+    for kind, n in (('lines', 40), ('points', 5), ('beziers', 30), ('crs', 1), ('lines', 3)):
+        run.set(**{kind: n})
+        run.step()
+    assert sorted(len(g) for g in run.scene.groups) == [1, 3, 5, 30] and len(kinds) == 4
+    assert {k for k, _ in remembered()} == keys                  # the optimiser remembers the same things of them
+    held = {id(p) for g in run.o.optimiser.param_groups for p in g['params']}
+    assert held == {id(p) for p in run.scene.parameters() if p.requires_grad}
+    assert set(map(id, run.o.optimiser.state)) <= held           # and nothing of those that are gone
+    assert math.isfinite(run.look().loss)
+
+def test_the_strokes_that_go_are_those_that_are_missed_least():
+    run = a_run(lines=60)
+    for _ in range(40): run.step()
+    full = run.look()
+    run.set(lines=45)
+    least = run.look().loss
+    keep = torch.arange(60)
+    for seed in range(5):                                        # against any other choice
+        other = a_run(lines=60)
+        for _ in range(40): other.step()
+        g = other.scene.groups[0]
+        kept = torch.randperm(60, generator=torch.Generator().manual_seed(seed))[:45].sort().values
+        for name, p in list(g.named_parameters()): setattr(g, name, torch.nn.Parameter(p.detach()[kept], requires_grad=p.requires_grad))
+        assert full.loss <= least < other.look().loss
+    assert all(any(torch.equal(p, q) for q in full.scene.groups[0].params) for p in run.scene.groups[0].params)
+
+def test_grey_and_inverted():
+    for more in (dict(colour=False), dict(colour=False, invert=True)):
+        run = a_run(**more)
+        first = run.look()
+        for _ in range(20): run.step()
+        run.set(lines=40); run.step()
+        assert first.picture.shape[0] == 1 and run.look().loss < first.loss and run.scene.groups[0].colour is None
+
+@pytest.mark.parametrize('make, says', [
+    (dict(image='nowhere.png'), 'nowhere.png'), (dict(sigma2=0.), 'sigma2 0'), (dict(lr=-1.), 'lr -1'), (dict(lines=0), 'no strokes'), (dict(loss='NoLoss'), 'NoLoss'), (dict(opt_sigma2=True), 'no setting opt_sigma2'),
+    (dict(strokes=5), 'no setting strokes'), (dict(opacity=None), 'opacity'), (dict(model='oil'), 'oil'), (dict(device='tpu:0'), 'tpu'), (dict(width=0), 'width 0')])
+def test_bad_input_is_refused_at_the_door(make, says):
+    with pytest.raises((ValueError, FileNotFoundError), match=says): LiveRun(**dict(image='sample:china') | SMALL | make)
+
+@pytest.mark.parametrize('changes, says', [(dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=-1.), 'sigma2 -1'), (dict(lr=0.), 'lr 0'), (dict(lines=0), 'lines 0'), (dict(lines=2.5), 'lines 2.5'), (dict(points=3), 'points cannot'),
+    (dict(model='oil'), 'oil'), (dict(loss='NoLoss'), 'NoLoss'), (dict(seed=3), 'seed cannot')])
+def test_a_wrong_setting_changes_nothing(changes, says):
+    run, other = a_run(), a_run()
+    run.step(); other.step()
+    with pytest.raises(ValueError, match=says): run.set(**{'lr': .5, 'sigma2': 9., 'lines': 50} | changes)
+    assert run.marks == []
+    run.step(); other.step()
+    assert same(run.look(), other.look())
+
+# --- the thread
+
+class Counter:
+    "The least that a runner can drive."
+    def __init__(self, seconds=0., fails_at=None): self.iteration, self.seconds, self.fails_at, self.threads, self.width = 0, seconds, fails_at, set(), 1
+    def here(self): self.threads.add(threading.current_thread().name)
+    def step(self):
+        self.here()
+        if self.iteration == self.fails_at: raise ValueError(f'step {self.iteration} failed')
+        time.sleep(self.seconds)
+        self.iteration += 1
+    def look(self): self.here(); return SimpleNamespace(iteration=self.iteration)
+    def reset(self): self.here(); self.iteration = 0
+    def set(self, width):
+        self.here()
+        if width < 0: raise ValueError(f'width {width}')
+        self.width = width
+
+def soon(true, seconds=20):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, 'it did not happen'
+        time.sleep(.002)
+
+def test_start_pause_step_reset():
+    shown = []
+    r = Runner(Counter(.001), lambda: shown.append((r.state, r.latest.iteration)), fps=50)
+    assert r.state == 'getting ready'
+    r.start().result(10)
+    soon(lambda: r.latest and r.latest.iteration > 20)
+    assert r.state == 'running' and len(shown) > 1
+    r.pause().result(10)
+    stopped = r.run.iteration
+    time.sleep(.05)
+    assert r.wait(10) and r.run.iteration == stopped == shown[-1][1] and shown[-1][0] == 'paused'   # what is shown last is how it is
+    assert r.step(3).result(10) is None and r.latest.iteration == stopped + 3
+    r.start(); r.step().result(10)                              # a step pauses
+    assert r.state == 'paused'
+    r.start(); r.reset().result(10)
+    assert (r.state, r.latest.iteration, r.run.iteration) == ('paused', 0, 0)
+    assert r.run.threads == {'dsketch-live'}                    # and nobody else ever touched it
+    assert [i for _, i in shown[:2]] == sorted(i for _, i in shown[:2])
+
+def test_a_start_ends_by_itself_and_leaves_no_thread():
+    r = Runner(Counter(), iters=100)
+    r.start(); assert r.wait(10)
+    assert (r.run.iteration, r.state, r.latest.iteration) == (100, 'paused', 100)
+    r.start(7); assert r.wait(10)
+    assert r.run.iteration == 107 and not any(t.name == 'dsketch-live' for t in threading.enumerate())
+
+def test_it_is_shown_no_more_often_than_asked():
+    shown = []
+    r = Runner(Counter(.0005), lambda: shown.append(time.monotonic()), fps=20)
+    begun = time.monotonic()
+    r.start(400); assert r.wait(30)
+    assert 2 <= len(shown) <= 20*(shown[-1] - begun) + 3
+
+def test_requests_from_many_threads_are_all_met_and_in_order():
+    r, got = Runner(Counter(.0002)), []
+    r.start()
+    def ask(k):
+        for i in range(50): got.append(r.do(lambda i=i: (k, i, r.run.step())[:2]))
+    threads = [threading.Thread(target=ask, args=(k,)) for k in range(6)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    answers = [f.result(20) for f in got]
+    for k in range(6): assert [i for j, i in answers if j == k] == list(range(50))
+    r.pause(); assert r.wait(10) and r.run.iteration >= 300 and r.run.threads == {'dsketch-live'}
+
+def test_a_step_that_fails_stops_the_run_and_is_kept():
+    shown = []
+    r = Runner(Counter(fails_at=5), lambda: shown.append(r.error))
+    r.start(); assert r.wait(10)
+    assert r.state == 'paused' and str(r.error) == str(shown[-1]) == 'step 5 failed' and r.latest.iteration == 5
+    with pytest.raises(ValueError, match='step 5'): r.step().result(10)
+    r.run.fails_at = None                                        # mended, it goes on
+    r.start(10); assert r.wait(10)
+    assert (r.error, r.run.iteration) == (None, 15)
+
+def test_a_refused_request_is_told_and_the_run_goes_on():
+    r = Runner(Counter(.001), fps=100)
+    r.start()
+    with pytest.raises(ValueError, match='width -1'): r.set(width=-1).result(10)
+    assert r.state == 'running' and 'width -1' in str(r.error)
+    at = r.run.iteration
+    soon(lambda: r.run.iteration > at + 5)
+    assert r.error is not None                                   # still there to be read
+    r.set(width=4).result(10)
+    assert (r.run.width, r.error, r.state) == (4, None, 'running')
+    r.close()
+
+def test_a_display_that_fails_stops_the_run_and_is_kept():
+    def show(): raise RuntimeError('no screen')
+    r = Runner(Counter(), show)
+    r.start(); assert r.wait(10)
+    assert str(r.error) == 'no screen' and r.state == 'paused'
+    class Exits(Counter):
+        def step(self): raise SystemExit('enough')
+    r = Runner(Exits())
+    r.start(); assert r.wait(10)
+    assert isinstance(r.error, SystemExit) and r.do(lambda: 1).result(10) == 1      # the next thread is a good one
+
+def test_closed_is_closed():
+    shown = []
+    r = Runner(Counter(.05), lambda: shown.append(1))
+    r.start(); soon(lambda: r.run.iteration)
+    waiting = [r.step() for _ in range(20)]
+    begun = time.monotonic()
+    r.close()
+    assert time.monotonic() - begun < 2 and r.wait(0) and r.state == 'closed'
+    n, i = len(shown), r.run.iteration
+    time.sleep(.2)
+    assert (len(shown), r.run.iteration) == (n, i) and any(f.cancelled() for f in waiting) and all(f.done() for f in waiting)
+    with pytest.raises(RuntimeError, match='closed'): r.start()
+    r.close()                                                    # twice does no harm
+
+def test_two_at_once_do_what_each_does_alone():
+    alone = [a_run(seed=s, model=m) for s, m in ((1, 'ink'), (2, 'paint'))]
+    for run in alone:
+        for _ in range(60): run.step()
+    both = [Runner(a_run(seed=s, model=m), fps=30) for s, m in ((1, 'ink'), (2, 'paint'))]
+    for r in both: r.start(60)
+    for _ in range(10): a_run(lines=200).look()                  # and this thread draws as well
+    for r, run in zip(both, alone):
+        assert r.wait(60) and r.error is None and same(r.latest, run.look())
+
+def test_settings_change_a_run_that_goes_on():
+    r = Runner(a_run(), fps=30)
+    r.start(10**6)
+    for changes in (dict(lines=50), dict(sigma2=4.), dict(lr=.05), dict(loss='PyrMSELoss'), dict(model='paint'), dict(lines=10)): r.set(**changes).result(60)
+    assert r.state == 'running' and r.error is None
+    r.pause(); assert r.wait(60)
+    assert (len(r.latest.scene), r.latest.scene.compose, r.run.loss, r.run.o.optimiser.param_groups[0]['lr']) == (10, 'paint', 'PyrMSELoss', .05)
+    assert [text for _, text in r.run.marks] == ['lines 50', 'sigma2 4', 'lr 0.05', 'PyrMSELoss', 'paint', 'lines 10']
+
+def test_python_ends_while_it_runs():
+    code = ("from dsketch_nb.live import LiveRun, Runner\n"
+            "r = Runner(LiveRun('sample:china', width=48, lines=30)); r.step().result(); r.start(10**9)\nprint('ends')")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stdout == 'ends\n' and 'Traceback' not in done.stderr and 'Fatal' not in done.stderr, done.stderr
+
+# --- the curve
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(allow_nan=True, allow_infinity=True)), max_size=30), st.text(max_size=10).filter(str.isprintable))
+@settings(deadline=None)
+def test_any_curve_is_well_formed_and_stays_inside(losses, words):
+    losses = sorted(losses, key=lambda o: o[0])
+    drawn = curve_svg(losses, [(losses[-1][0], words)] if losses else [], size=(200, 100))
+    if not any(math.isfinite(o) for _, o in losses): assert drawn == ''; return
+    tree = ET.fromstring(drawn)
+    for p in tree.find('polyline').get('points').split():
+        x, y = map(float, p.split(','))
+        assert 0 <= x <= 200 and 0 <= y <= 100
+    assert words.strip() in ''.join(tree.itertext())
+
+# --- the widget
+
+@pytest.fixture
+def live():
+    live = LiveOptimiser('sample:china', fps=50, **SMALL)
+    assert live.runner.wait(60)
+    yield live
+    live.close()
+
+def press(live, name):
+    live.buttons[name].click()
+    return live
+
+def test_its_buttons(live):
+    assert (live.picture.caption, live.picture.value, live.buttons['pause'].disabled) == ('paused', png(live.run.look().picture), True)
+    press(live, 'start')
+    soon(lambda: live.runner.latest.iteration > 5)
+    assert (live.picture.caption, live.buttons['start'].disabled, live.buttons['pause'].disabled) == ('running', True, False)
+    assert live.picture.value[:3] == b'\xff\xd8\xff'              # JPEG while it runs
+    press(live, 'pause'); live.runner.wait(60)
+    n = live.run.iteration
+    assert live.picture.caption == 'paused' and f'iteration {n},' in live.caption.value
+    assert live.picture.value == png(live.run.look().picture)    # exact at rest
+    press(press(live, 'step'), 'step'); live.runner.wait(60)
+    assert live.shown.iteration == n + 2
+    press(live, 'reset'); live.runner.wait(60)
+    assert live.shown.iteration == 0 and same(live.shown, a_run().look())
+
+def test_its_controls_act_while_it_runs(live):
+    press(live, 'start')
+    for name, value in (('lines', 60), ('sigma2', 5.), ('lr', .1), ('loss', 'BlurredMSELoss'), ('model', 'paint')): live.controls[name].value = value
+    soon(lambda: len(live.run.marks) == 5)
+    assert live.runner.running
+    press(live, 'pause'); live.runner.wait(60)
+    assert (len(live.shown.scene), live.run.sigma2, live.run.o.optimiser.param_groups[0]['lr'], live.run.loss, live.shown.scene.compose) == (60, 5., .1, 'BlurredMSELoss', 'paint')
+    for text in ('lines 60', 'sigma2 5', 'BlurredMSELoss', 'paint'): assert text in live.curve.value
+
+def test_of_a_slider_on_its_way_the_values_nobody_waited_for_are_left_out(live):
+    hold = threading.Event()
+    live.runner.do(hold.wait)
+    for n in range(31, 80): live.controls['lines'].value = n
+    hold.set(); live.runner.wait(60)
+    assert live.run.marks == [(0, 'lines 79')] and len(live.run.scene) == 79
+
+def test_it_looks_back_while_it_runs(live):
+    press(live, 'start')
+    soon(lambda: live.runner.latest.iteration > 30)
+    live.scrubber.value = 0
+    first, shown = live.picture.value, live.runner.latest.iteration
+    assert live.shown.iteration == 0 and live.picture.caption == 'running, looking back'
+    soon(lambda: live.runner.latest.iteration > shown + 20)      # it goes on behind what one looks at
+    assert live.picture.value == first == png(a_run().look().picture)
+    live.scrubber.value = 50
+    assert 0 < live.shown.iteration < live.runner.latest.iteration
+    live.scrubber.value = 100
+    soon(lambda: live.picture.caption == 'running' and live.shown.iteration > shown + 20)
+    live.scrubber.value = 20
+    press(live, 'pause'); live.runner.wait(60)                   # a button shows what is now
+    assert (live.scrubber.value, live.pinned) == (100, None) and live.shown is live.runner.latest
+
+def test_the_svg_is_what_one_sees(live, tmp_path):
+    for _ in range(30): press(live, 'step')
+    live.runner.wait(60)
+    resvg_py, pictures = pytest.importorskip('resvg_py'), []
+    for at in (0, 40, 100):
+        live.scrubber.value = at
+        name, kind, data = live.svg_file()
+        assert name == f'china-{live.shown.iteration}.svg' and kind == 'image/svg+xml'
+        assert .9*len(live.shown.scene) <= len(list(ET.fromstring(data).iter(SVG + 'path'))) <= len(live.shown.scene)
+        live.save_svg(tmp_path/'x.svg')
+        assert (tmp_path/'x.svg').read_bytes() == data
+        seen = Image.open(io.BytesIO(live.picture.value)).convert('RGB')
+        drawn = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=data.decode())))).convert('RGB')
+        seen, drawn = (torch.frombuffer(bytearray(i.tobytes()), dtype=torch.uint8).float()/255 for i in (seen, drawn))
+        assert (seen - drawn).square().mean() < 4e-3             # 24 dB: a thin stroke is drawn by its area
+        assert all((other - drawn).square().mean() > .01 for other in pictures)
+        pictures.append(seen)
+    assert len(list(tmp_path.iterdir())) == 1
+
+def test_what_goes_wrong_is_on_the_screen(live):
+    def broken(a, b): raise ValueError('a broken <loss>')
+    live.controls['loss'].options = [*live.controls['loss'].options, ('broken', broken), ('no loss', 'NoLoss')]
+    press(live, 'start')
+    live.controls['loss'].value = broken
+    live.runner.wait(60)
+    assert live.picture.alert == 'ValueError: a broken <loss>' and live.picture.caption == 'paused'
+    live.controls['loss'].value = 'MSELoss'; live.runner.wait(60)
+    assert live.picture.alert == ''
+    press(live, 'step'); live.runner.wait(60)
+    assert live.runner.error is None
+    live.controls['loss'].value = 'NoLoss'; live.runner.wait(60)
+    assert "'NoLoss' is not known" in live.picture.alert and live.run.loss == 'MSELoss'
+
+def test_closed_it_stops(live):
+    press(live, 'start')
+    soon(lambda: live.run.iteration > 3)
+    live.close()
+    n = live.run.iteration
+    time.sleep(.1)
+    assert live.run.iteration == n and live.runner.wait(0) and live.picture.comm is None
+
+def test_its_still_is_a_film():
+    for steps, frames in ((0, 1), (25, 14)):
+        live = LiveOptimiser('sample:china', steps=steps, **SMALL)
+        data = live._repr_mimebundle_()[0]
+        live.close()
+        words = f'china: the target, and 30 strokes on their way, {steps} iterations'
+        assert data['text/plain'] == words and f'alt="{words}"' in data['text/html']
+        film = Image.open(io.BytesIO(b64decode(data['text/html'].split('base64,')[1].split('"')[0])))
+        still = Image.open(io.BytesIO(b64decode(data['image/png'])))
+        assert (film.format, getattr(film, 'n_frames', 1), still.format, still.size) == ('WEBP', frames, 'PNG', film.size)
+
+def test_a_picture_of_ones_own(tmp_path):
+    Image.linear_gradient('L').resize((40, 30)).save(tmp_path/'mine.png')
+    live = LiveOptimiser(str(tmp_path/'mine.png'), width=None, lines=10, points=5, colour=False, invert=True)
+    live.runner.wait(60)
+    assert live.svg_file()[0] == 'mine-0.svg' and {*live.controls} == {'lines', 'points', 'sigma2', 'lr', 'loss', 'model'}
+    live.controls['points'].value = 9; live.runner.wait(60)
+    assert isinstance(live.shown.scene, Scene) and len(live.shown.scene) == 19
+    live.close()
+
+# --- in a browser
+
+CELLS = ["""from dsketch_nb.live import LOSS_MENU, LiveOptimiser
+def broken(drawing, target): raise ValueError('this loss is broken')
+live = LiveOptimiser('sample:china', losses=[*LOSS_MENU, ('broken', broken)])
+live""", "6*7, live.runner.running"]
+
+@pytest.fixture(scope='module')
+def page(lab):
+    cells = [nbformat.v4.new_code_cell(c) for c in CELLS]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={'kernelspec': {'name': 'python3', 'display_name': 'Python 3'}}), lab.folder/'nbs'/'live.ipynb')
+    notebook = lab.open('live.ipynb')
+    notebook.run_all(120)
+    notebook.until('live.runner.state', lambda s: s == 'paused', 120)
+    yield notebook
+    notebook.ask('live.close()')
+    assert not notebook.errors                                   # nothing that the tests did made the console complain
+
+def button(cell, name): return cell.get_by_role('button', name=name)
+
+def test_started_in_a_browser_the_kernel_still_answers(page):
+    cell = page.show(0)
+    img = cell.get_by_role('img', name='drawn with 500 strokes')
+    assert img.evaluate('img => [img.complete, img.naturalWidth, img.naturalHeight]') == [True, 200, 133]
+    button(cell, 'start').click()
+    cell.get_by_role('status').get_by_text('running').wait_for()
+    page.until('live.run.iteration', lambda i: i > 3, 60)        # the backward pass is compiled
+    page.show(1)
+    page.command('notebook:run-cell')
+    page.page.locator('.jp-Notebook .jp-Cell').nth(1).get_by_text('(42, True)').wait_for(timeout=5000)
+    cell = page.show(0)
+    rates = [img.evaluate("""img => new Promise(done => { let n = 0; const seen = new MutationObserver(() => n++);
+      seen.observe(img, {attributes: true, attributeFilter: ['src']}); setTimeout(() => { seen.disconnect(); done(n/2); }, 2000); })""") for _ in range(3)]
+    assert max(rates) >= 10, f'{rates} pictures a second'
+    assert img.evaluate('img => img.complete && img.naturalWidth') == 200
+
+def test_steered_by_keys_while_it_runs(page):
+    cell = page.show(0)
+    for name, key, expression, right in (('lines', 'Home', 'len(live.run.scene)', lambda n: n == 1), ('lines', 'PageUp', 'len(live.run.scene)', lambda n: n > 100),
+                                         ('sigma2', 'ArrowRight', 'live.run.sigma2', lambda v: 1 < v < 1.2), ('lr', 'ArrowLeft', "live.run.settings['lr']", lambda v: .008 < v < .01)):
+        cell.get_by_role('slider', name=name).press(key)
+        page.until(expression, right)
+    cell.get_by_role('combobox', name='loss').select_option('PyrMSELoss')
+    page.until('live.run.loss', lambda v: v == 'PyrMSELoss')
+    cell.get_by_role('img', name='Loss over').get_by_text('PyrMSELoss').wait_for()
+    assert page.ask('live.runner.running')
+
+def test_looked_back_and_saved_as_svg(page, tmp_path):
+    cell = page.show(0)
+    button(cell, 'pause').click()
+    cell.get_by_role('status').get_by_text('paused').wait_for()
+    img = cell.get_by_role('img', name='drawn with')
+    now = img.get_attribute('src')
+    scrubber = cell.get_by_role('slider', name='look back')
+    scrubber.press('Home')
+    cell.get_by_role('status').get_by_text('paused, looking back').wait_for()
+    cell.get_by_text('iteration 0, loss').wait_for()
+    page.page.wait_for_function('([img, than]) => img.src !== than && img.complete && img.naturalWidth === 200', arg=[img.element_handle(), now])
+    saved = {}
+    for at in ('Home', 'PageUp', 'End'):
+        scrubber.press(at)
+        iteration = page.until('(live.scrubber.value, live.shown.iteration)', lambda v: v[0] == {'Home': 0, 'PageUp': 10, 'End': 100}[at])[1]
+        with page.page.expect_download() as download: button(cell, 'SVG').click()
+        assert download.value.suggested_filename == f'china-{iteration}.svg'
+        download.value.save_as(tmp_path/f'{at}.svg')
+        saved[at] = (tmp_path/f'{at}.svg').read_bytes()
+        tree = ET.fromstring(saved[at])
+        assert tree.tag == SVG + 'svg' and tree.get('viewBox') == '0 0 200 133'
+        paths, strokes = len(list(tree.iter(SVG + 'path'))), page.ask('len(live.shown.scene)')
+        assert paths == strokes if at == 'Home' else 0 < paths <= strokes   # those that have faded to white are not written
+        assert page.ask('__import__("hashlib").sha256(live.svg_file()[2]).hexdigest()') == __import__('hashlib').sha256(saved[at]).hexdigest()
+    assert len({*saved.values()}) == 3
+
+def test_stepped_broken_and_reset(page):
+    cell = page.show(0)
+    before = page.ask('live.run.iteration')
+    button(cell, 'step').click()
+    page.until('live.shown.iteration', lambda i: i == before + 1)
+    cell.get_by_role('combobox', name='loss').select_option('broken')
+    cell.get_by_role('alert').get_by_text('ValueError: this loss is broken').wait_for()
+    cell.get_by_role('combobox', name='loss').select_option('MSELoss')
+    page.until('live.runner.error is None', bool)
+    button(cell, 'reset').click()
+    page.until('live.shown.iteration', lambda i: i == 0)
+    assert cell.get_by_role('alert').first.inner_text() == ''
+
+def test_on_a_phone_it_fits(page):
+    page.page.set_viewport_size({'width': 390, 'height': 900})
+    page.command('application:toggle-left-area')
+    cell = page.show(0)
+    right = cell.evaluate('cell => cell.getBoundingClientRect().right')
+    for part in [cell.get_by_role('img', name='drawn with'), cell.get_by_role('img', name='Loss over'), button(cell, 'SVG'), *cell.get_by_role('slider').all(), *cell.get_by_role('combobox').all()]:
+        box = part.bounding_box()
+        assert box and box['width'] > 30 and box['x'] + box['width'] <= right + 1, box
