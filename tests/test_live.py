@@ -270,6 +270,23 @@ def test_python_ends_while_it_runs():
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stdout == 'ends\n' and 'Traceback' not in done.stderr and 'Fatal' not in done.stderr, done.stderr
 
+def test_a_kernel_is_shut_down_while_it_runs(tmp_path):
+    from jupyter_client.manager import start_new_kernel
+    manager, client = start_new_kernel(cwd=str(tmp_path), kernel_name='python3', startup_timeout=60)
+    try:
+        answer = client.execute_interactive("from dsketch_nb.live import LiveOptimiser\nlive = LiveOptimiser('sample:china', width=48, lines=30, iters=10**9)\n"
+                                            "live.buttons['start'].click(); live.runner.step().result(); live.buttons['start'].click()", timeout=120, output_hook=lambda m: None)
+        assert answer['content']['status'] == 'ok'
+        said = []
+        client.execute_interactive("print(live.runner.do(lambda: live.runner.running).result())", timeout=60, output_hook=lambda m: said.append(m['content'].get('text')))
+        assert 'True\n' in said
+        client.shutdown()
+        soon(lambda: not manager.is_alive(), 30)                 # by itself: nobody kills it
+        assert manager.provisioner.process.returncode == 0
+    finally:
+        client.stop_channels()
+        if manager.is_alive(): manager.shutdown_kernel(now=True)
+
 # --- the curve
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(allow_nan=True, allow_infinity=True)), max_size=30), st.text(max_size=10).filter(str.isprintable))
