@@ -249,6 +249,28 @@ def strokes(self:Scene)->list: # of `Stroke`, in drawing order
         out += [Stroke(*s) for s in zip(xy.tolist(), [g.curved]*len(g), point, sigma, colour, alpha)]
     return out
 
+# %% ../nbs/03_scene.ipynb #929d512d
+@patch(cls_method=True)
+def from_strokes(cls:Scene,
+    strokes, # of `Stroke`, in drawing order
+    height:int, # pixels
+    width:int, # pixels
+    compose:str='paint', # 'ink' or 'paint'
+    paper:tuple=(1., 1., 1.), # the RGB of the bare canvas in [0, 1], a grey, or a name
+)->Scene: # every group with colours and opacities, its curves with chords within a tenth of a pixel
+    "The scene whose `strokes()` these are."
+    scene, half = cls(height, width, compose, paper), torch.tensor([width/2, height/2], dtype=torch.float64)
+    kind = lambda s: 'points' if s.point else 'beziers' if s.curved else 'segments' if len(s.path) == 2 else 'polylines'
+    key = lambda s: (kind(s), 1 if s.point else len(s.path))
+    if compose != 'paint': strokes = sorted(strokes, key=key)
+    for (name, _), run in groupby(strokes, key):
+        run = list(run)
+        xy = torch.tensor([s.path[:1] if s.point else s.path for s in run], dtype=torch.float64)
+        sigma, colour, alpha = (torch.tensor([getattr(s, k) for s in run], dtype=torch.float64) for k in ('sigma', 'colour', 'alpha'))
+        params = ((xy - half) * scene.pitch).flip(-1)
+        scene.add(name, *(x.to(torch.get_default_dtype()) for x in (params, colour, (sigma*scene.pitch)**2, alpha)), segments=None)
+    return scene
+
 # %% ../nbs/03_scene.ipynb #a97f025b
 HAIRLINE = 1.002 # pixels: at this width and above, every renderer draws what it is told
 
@@ -314,7 +336,7 @@ def _svg_run(rows):
 
 def _hex(colour): return '#%02x%02x%02x' % tuple(colour)
 
-# %% ../nbs/03_scene.ipynb #042e4d1a
+# %% ../nbs/03_scene.ipynb #474286ea
 @patch
 def to_svg(self:Scene,
     profile:str='plain', # 'plain': one stroke each; 'soft': nested strokes that follow exp(-d^2/sigma^2); or a function (sigma, point) -> [(width, strength), ...]
@@ -326,7 +348,7 @@ def to_svg(self:Scene,
     rows = [({'stroke-width': _number(w, 3), 'stroke': _hex(c), 'stroke-opacity': _number(o, 3)}, _svg_path(s, digits))
             for s, w, c, o in self._marks(profile, layers, scale)]
     width = lambda row: row[0]['stroke-width']
-    if not paint: rows.sort(key=lambda row: -float(width(row)))
+    if not paint: rows.sort(key=lambda row: (-float(width(row)), row[0]['stroke'], row[1]))
     paths = [line for _, run in groupby(rows, width) for line in _svg_run(list(run))]
     h, w = self.size
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{_number(w*scale, 2)}" height="{_number(h*scale, 2)}" viewBox="0 0 {w} {h}">',
@@ -508,3 +530,15 @@ def load(cls:Scene,
         raise ValueError(f"{path} holds a damaged scene ({str(e).splitlines()[0]}): {expected}") from None
     if newer: raise ValueError(f"{path} is of format {about['version']}, this version reads up to {FORMAT}: upgrade dsketch_nb")
     return scene.to(device)
+
+# %% ../nbs/03_scene.ipynb #e52a07f7
+@patch(cls_method=True)
+def from_svg(cls:Scene,
+    svg, # a file, or the text of an SVG
+    size:tuple=None, # the canvas: its width in pixels, or (height, width) to fit the drawing into; None is the drawing's own
+    outline:float=None, # width in pixels to draw the outlines of filled shapes with; None leaves fills out
+    copies:int=1, # draw every stroke so many times on itself, thinner: a harder edge, for looking at and not for learning
+)->Scene: # with `.lost`, a list of (element, what a scene cannot show of it)
+    "The strokes of an SVG, see `dsketch_nb.svg.read_svg`."
+    from dsketch_nb.svg import read_svg
+    return read_svg(svg, size, outline, copies)
