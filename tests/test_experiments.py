@@ -1,15 +1,19 @@
 """The command `autoencoder-experiment` from end to end: every class it offers, killed, launched twice, fed with broken files."""
-import json, os, subprocess, sys, time
+import io, json, math, os, re, subprocess, sys, time
 from pathlib import Path
 
 import numpy as np
-import pytest, torch
+import pytest, resvg_py, torch
 from PIL import Image
+from scipy import ndimage
+from scipy.spatial import cKDTree
 from sklearn.datasets import load_digits
 
 from dsketch_nb.autoencoders import Decoder, Encoder
-from dsketch_nb.data import DataSet
-from dsketch_nb.experiments import about_autoencoder, load, main, train_autoencoder
+from dsketch_nb.data import DataSet, Digits
+from dsketch_nb.experiments import DrawingPad, about_autoencoder, answer_pen, centred_ink, draw_pictures, load, main, pen_image, read_picture, train_autoencoder
+from dsketch_nb.runs import provided
+from dsketch_nb.training import Callback, save_weights
 
 SHELL = [sys.executable, '-c', 'from dsketch_nb.experiments import main; main()']
 
@@ -99,7 +103,7 @@ def test_options_of_every_part_arrive(capsys, world, tmp_path):
 
 def test_widths_follow_their_schedule(tmp_path):
     seen = []
-    class Look(__import__('dsketch_nb.training', fromlist=['Callback']).Callback):
+    class Look(Callback):
         def after_epoch(self, t): seen.append(t.model.decoder.sigma2)
     t = train_autoencoder('Digits', epochs=4, batch_size=400, init_sigma2=.04, final_sigma2=.015, sigma2_step=2, output=tmp_path/'run', callbacks=[Look()])
     assert seen == [.04, .04, .02, .02]
@@ -152,8 +156,8 @@ def contents(folder): return {o: o.read_bytes() for o in folder.rglob('*') if o.
 def one_line(capsys, *args):
     code, out, err = call(capsys, *args)
     assert code == 2 and 'Traceback' not in err
-    line = err.split('\n')[-1]
-    assert line.startswith('autoencoder-experiment'), err
+    *usage, line = err.split('\n')
+    assert line.startswith('autoencoder-experiment') and (not usage or usage[0].startswith(('usage: ', 'skipped '))), err      # argparse's own complaints come with the usage
     return line
 
 @pytest.mark.parametrize('flags, says', [
@@ -182,3 +186,162 @@ def test_a_damaged_checkpoint_is_one_line_and_stays(capsys, unbroken, tmp_path, 
     before = contents(tmp_path)
     assert 'checkpoint.safetensors' in one_line(capsys, *FLAGS, '--output', tmp_path, '--resume')
     assert contents(tmp_path) == before
+
+def as_png(svg, size): return np.asarray(Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg)))).convert('L').resize(size, Image.BOX), float)/255
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory):
+    "Three digits of the test set as PNG files, bright on black."
+    folder = tmp_path_factory.mktemp('pictures')
+    images = Digits().test.images[:3]
+    for i, o in enumerate(images): Image.fromarray((o[0]*255).round().byte().numpy()).save(folder/f'{i}.png')
+    return folder, images
+
+def test_drawings_look_like_the_reconstruction(capsys, unbroken, pictures, tmp_path):
+    folder, images = pictures
+    code, said, err = call(capsys, 'draw', '--weights', unbroken/'model.safetensors', folder, '--output', tmp_path/'out', '--png', '--profile', 'soft')
+    assert code == 0 and err == '', err
+    assert said.split('\n') == [str(tmp_path/f'out/{i}-strokes.svg') for i in range(3)]
+    with torch.no_grad(): drawn = load(unbroken/'model.safetensors')((images*255).round()/255)
+    for i, want in enumerate(1 - drawn[:, 0].numpy()):
+        for seen in (as_png((tmp_path/f'out/{i}-strokes.svg').read_text(), (28, 28)), np.asarray(Image.open(tmp_path/f'out/{i}-strokes.png').resize((28, 28), Image.BOX), float)/255):
+            assert ((seen - want)**2).mean() < .002 and ((seen - want)**2).mean() < .05 * ((1 - want)**2).mean()
+
+def test_a_stroke_is_a_path(unbroken, pictures, tmp_path, capsys):
+    folder, images = pictures
+    assert call(capsys, 'draw', '--weights', unbroken/'model.safetensors', folder/'1.png', '--output', tmp_path, '--sigma2', .0025)[0] == 0
+    svg = (tmp_path/'1-strokes.svg').read_text()
+    assert svg.count('<path') == 3 and svg.count('C') == 3                      # three Bézier curves
+    width = float(re.search(r'stroke-width="([\d.]+)"', svg)[1])
+    assert width == pytest.approx((math.pi*.0025)**.5 * 27/2, rel=1e-3)         # pixels of 2/27
+
+@pytest.mark.parametrize('paper', [(255, 255, 255), (240, 230, 210)])
+def test_dark_ink_on_paper_is_understood(pictures, tmp_path, paper):
+    folder, images = pictures
+    ink = images[0, 0].numpy()[..., None]
+    Image.fromarray((np.array(paper)*(1 - ink)).round().astype(np.uint8)).save(tmp_path/'paper.png')
+    x = read_picture(tmp_path/'paper.png', (1, 28, 28))
+    assert np.corrcoef(x.flatten(), images[0].flatten())[0, 1] > .99
+    assert torch.equal(read_picture(tmp_path/'paper.png', (1, 28, 28), 'dark'), x) and not torch.equal(read_picture(tmp_path/'paper.png', (1, 28, 28), 'bright'), x)
+    big = Image.open(tmp_path/'paper.png').resize((84, 84), Image.BICUBIC)
+    page = Image.new('RGB', (200, 160), paper); page.paste(big, (100, 10))
+    found = read_picture(page, (1, 28, 28), centre=True)
+    assert np.corrcoef(found.flatten(), centred_ink(images[0], (28, 28)).flatten())[0, 1] > .95
+
+def test_a_broken_picture_among_good_ones_is_named(capsys, unbroken, pictures, tmp_path):
+    folder, _ = pictures
+    (tmp_path/'broken.png').write_bytes((folder/'0.png').read_bytes()[:60])
+    code, said, err = call(capsys, 'draw', '--weights', unbroken/'model.safetensors', folder/'0.png', tmp_path/'broken.png', tmp_path/'missing.png', folder/'2.png', '--output', tmp_path/'out')
+    assert code == 0 and sorted(o.name for o in (tmp_path/'out').iterdir()) == ['0-strokes.svg', '2-strokes.svg']
+    assert [line.startswith(f'skipped {tmp_path/name}') for line, name in zip(err.split('\n'), ('broken.png', 'missing.png'))] == [True, True]
+
+def test_pictures_of_one_name_are_kept_apart(unbroken, pictures, tmp_path):
+    folder, _ = pictures
+    (tmp_path/'b').mkdir(); (tmp_path/'b/0.png').write_bytes((folder/'1.png').read_bytes())
+    out = draw_pictures(unbroken/'model.safetensors', [folder/'0.png', tmp_path/'b/0.png'], tmp_path/'out')
+    assert [o.name for o in out] == ['0-strokes.svg', '0-strokes-2.svg'] and out[0].read_text() != out[1].read_text()
+
+@pytest.mark.parametrize('args, says', [
+    (['--weights', 'nowhere', '0.png'], 'no file nowhere'), (['--weights', 'damaged', '0.png'], 'damaged'), (['--weights', 'classifier', '0.png'], 'holds no auto-encoder'), (['--weights', 'W', 'empty'], 'empty is empty'),
+    (['--weights', 'W', 'damaged'], 'none of 1 images'), (['--weights', 'W', '0.png', '--scale', '0'], 'scale 0'), (['--weights', 'W', '0.png', '--ink', 'blue'], "ink 'blue'"), (['--weights', 'W', '0.png', '--profile', 'x'], "profile 'x'"),
+    (['--weights', 'W', '0.png', '--sigma2', '-1'], 'sigma2 -1'), (['--weights', 'W'], 'images')])
+def test_what_cannot_be_drawn_is_one_line(capsys, unbroken, pictures, tmp_path, monkeypatch, args, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'empty').mkdir()
+    (tmp_path/'0.png').write_bytes((pictures[0]/'0.png').read_bytes())
+    (tmp_path/'W').write_bytes((unbroken/'model.safetensors').read_bytes())
+    (tmp_path/'damaged').write_bytes((unbroken/'model.safetensors').read_bytes()[:5000])
+    save_weights(tmp_path/'classifier', torch.nn.Linear(2, 2), {'config': {'model': 'Linear'}})
+    before = contents(tmp_path)
+    assert says in one_line(capsys, 'draw', *args, '--output', 'out')
+    assert contents(tmp_path) == before
+
+def distances_by_scipy(a, b):
+    "By distance transforms, and for the centred sets by a tree."
+    a, b = a > a.max()/2, b > b.max()/2
+    chamfer = (ndimage.distance_transform_edt(~b)[a].mean() + ndimage.distance_transform_edt(~a)[b].mean())/2
+    p, q = (np.argwhere(o) - np.argwhere(o).mean(0) for o in (a, b))
+    return chamfer, max(cKDTree(q).query(p)[0].mean(), cKDTree(p).query(q)[0].mean())
+
+def test_eval_takes_other_options_that_change_no_weight(capsys, unbroken, world):
+    weights = unbroken/'model.safetensors'
+    mse = {}
+    for s in (.01, .0004):
+        code, said, err = call(capsys, 'eval', '--weights', weights, '--sigma2', s)
+        assert code == 0 and 'there is no accuracy' in err
+        mse[s] = float(said.split()[1])
+    assert mse[.0004] > 1.1*mse[.01]
+    code, said, err = call(capsys, 'eval', '--weights', weights, '--dataset', 'MNIST', '--dataset-root', world, '--valset-size-per-class', 1)
+    assert code == 0 and 'images 10' in said, err
+
+WRITTEN = [[[[-.4, -.35], [-.65, 0], [-.4, .3], [0, .1], [.6, -.4], [.55, 0], [.6, .45]]],                 # two
+           [[[-.55, -.4], [-.6, .4], [0, .1], [.65, -.1]]],                                                    # seven
+           [[[-.6, .05], [-.3, -.35], [.2, -.4], [.6, -.05], [.3, .35], [-.2, .4], [-.6, .05]]],               # nought
+           [[[-.6, -.2], [.1, -.35], [.1, .4]], [[-.6, .2], [.65, .15]]]]                                      # four
+
+def test_the_provided_network_is_what_its_file_says():
+    about, tensors = about_autoencoder('mnist-autoencoder')
+    path = provided()['mnist-autoencoder']
+    assert path.stat().st_size < 1_000_000 and all(v.dtype == torch.float16 for v in tensors.values() if v.is_floating_point())
+    assert about['command'].startswith('autoencoder-experiment train --dataset MNIST') and about['config']['dataset'] == 'MNIST' and about['test']['images'] == 10_000
+    assert about['test']['mse'] < .0116
+    model = load('mnist-autoencoder')
+    written = torch.stack([pen_image(o) for o in WRITTEN])             # crisp, and nobody's training data
+    with torch.no_grad(): drawn = model(written)
+    errors = (drawn[:, None] - written[None]).square().mean((2, 3, 4))
+    assert errors.diagonal().max() < .02 and torch.equal(errors.argmin(1), torch.arange(len(written)))     # each drawing is like its own digit most
+    scene = model.strokes(written[:1])[0]
+    assert len(scene) == 2 and scene.groups[0].params.shape == (2, 10, 2)     # two strokes of three joined cubics
+    for g in scene.groups[0].params.unbind(): assert torch.allclose(g[3] - g[2], g[4] - g[3], atol=1e-6)      # without corners
+
+def test_the_provided_network_is_as_good_as_its_file_says(capsys):
+    root = os.environ.get('DSKETCH_DATA', './data')
+    if not Path(root, 'MNIST/raw').is_dir(): pytest.skip('MNIST is not in ./data nor in the folder that DSKETCH_DATA names')
+    code, said, err = call(capsys, 'eval', '--weights', 'mnist-autoencoder', '--dataset-root', root)
+    assert code == 0, err
+    got = {k: float(v) for k, v in (o.split() for o in said.split('\n'))}
+    assert got['images'] == 10_000 and got['mse'] == pytest.approx(about_autoencoder('mnist-autoencoder')[0]['test']['mse'], rel=1e-3)
+
+def test_what_somebody_wrote_is_answered(capsys):
+    model, seven = load('mnist-autoencoder'), [[[-.5, -.4], [-.55, .4], [.6, -.1]]]
+    scene, seen = answer_pen(model, seven)
+    assert seen.shape == (1, 28, 28)
+    with torch.no_grad(): assert torch.equal(scene.groups[0].params, model.decoder.strokes(model.encode(seen[None])).params[0])
+    where = torch.nonzero(seen[0] > .3)
+    assert tuple((where.amax(0) - where.amin(0) + 1).tolist())[0] == pytest.approx(20, abs=1)       # as high as MNIST's digits
+    larger, _ = answer_pen(model, [[[.1*r + .7, .1*c - .2] for r, c in seven[0]]])              # small, in a corner of the paper
+    assert torch.allclose(larger.groups[0].params, scene.groups[0].params, atol=1e-3)
+    pad = DrawingPad(model, seven)
+    assert pad.answer == scene.to_svg(scale=10) and pad.still().size == (2*280 + 16, 280)
+    pad.strokes = [[['x']]]
+    assert 'Error' in pad.caption and pad.answer == scene.to_svg(scale=10)
+    pad.strokes = [[[.2, .2]]]                                         # a dot
+    assert 'Error' not in pad.caption and pad.answer != scene.to_svg(scale=10)
+
+def test_in_a_browser_a_digit_is_drawn_by_mouse_and_by_keys(lab):
+    cell = dict(cell_type='code', id='a', metadata={}, execution_count=None, outputs=[], source="from dsketch_nb.experiments import DrawingPad, load\npad = DrawingPad(load('mnist-autoencoder'))\npad")
+    (lab.folder/'nbs/pad.ipynb').write_text(json.dumps(dict(cells=[cell], metadata={'kernelspec': dict(display_name='python3', language='python', name='python3')}, nbformat=4, nbformat_minor=5)))
+    nb = lab.open('pad.ipynb')
+    nb.run_all(120)
+    shown = nb.output('pad = DrawingPad')
+    paper, answer = shown.get_by_role('application'), shown.get_by_role('img', name='draw a digit')
+    answer.wait_for()
+    before = answer.get_attribute('src')
+    nb.drag(paper, 0, 90)
+    nb.until('len(pad.strokes)', lambda n: n == 1)
+    stroke = nb.until('pad.strokes[0]', lambda s: len(s) > 3)
+    assert stroke[0] == pytest.approx([0, 0], abs=.02) and stroke[-1] == pytest.approx([90/140, 0], abs=.02)
+    shown.get_by_role('status').filter(has_text='1 stroke of the pen, answered with 2').wait_for()
+    after = shown.locator('.pad-answer').get_attribute('src')
+    assert after != before and after.startswith('data:image/svg+xml,')
+    paper.focus()
+    for key in (' ', 'ArrowLeft', 'ArrowLeft', 'Shift+ArrowUp', ' ', 'ArrowRight'): paper.press(key)
+    keyed = nb.until('pad.strokes', lambda s: len(s) == 2 and len(s[1]) == 4)[1]
+    assert [keyed[-1][i] - keyed[0][i] for i in (0, 1)] == pytest.approx([-.02, -.16], abs=1e-6)
+    paper.press('Backspace')
+    nb.until('len(pad.strokes)', lambda n: n == 1)
+    nb.ask("pad.set_trait('strokes', [[[0., 0.], [.5, .5]], [[.1, .1], [.1, .2]]])")           # and the kernel draws too
+    nb.page.wait_for_function("g => g.children.length === 2", arg=shown.locator('.pad-ink').element_handle())
+    shown.get_by_role('button', name='clear').click()
+    nb.until('pad.caption', lambda o: o == 'draw a digit')
+    assert shown.locator('.pad-ink polyline').count() == 0 and not nb.errors
