@@ -25,7 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.nn.utils import parametrize
 from tqdm.auto import tqdm
 
-# %% ../nbs/20_imageopt.ipynb #4504679d
+# %% ../nbs/20_imageopt.ipynb #03a2cfe6
 from .raster import pixel_pitch
 from .scene import Scene, replacing
 from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
@@ -33,6 +33,7 @@ from .runs import accelerator, claimed, optimiser_state, read_tensors, restore_o
 from .losses import Loss, blur
 from .perceptual import MissingWeights   # and its losses are known by name from here on
 from .placement import image_gradient, removal_cost, strokes_along
+from .plotter import plot_svg, save_plot
 
 # %% ../nbs/20_imageopt.ipynb #4505df10
 def _open(image):
@@ -348,7 +349,7 @@ class Restarts(Callback):
             self.count += len(gone)
             o.renew(g, gone, params=_anywhere(g.kind, len(gone), o.half.cpu(), self.g, g.params.shape[1] - 2), sigma2=self.sigma2 * o.scene.pitch**2)
 
-# %% ../nbs/20_imageopt.ipynb #32ff49f7
+# %% ../nbs/20_imageopt.ipynb #da70cd60
 class Reseed(Callback):
     "Move the strokes that are worth least to the front, to where the picture is most wrong."
     def __init__(self,
@@ -370,7 +371,7 @@ class Reseed(Callback):
         with torch.no_grad(): wrong = blur((o.scene.draw() - o.target).square().sum(0)[None, None], 2.)[0, 0]
         for g, cost in zip(o.scene.groups, removal_cost(o.scene, o.target, self.g)):
             k = int(len(g) * self.share)
-            if not k: continue
+            if not k or g.kind not in COUNTS or g.kind == 'beziers' and g.params.shape[1] != 4: continue     # what a file may bring stays where it is
             idle, kept = cost.argsort().split([k, len(g) - k])
             o.reorder(g, torch.cat([kept.sort().values, idle]))
             params, colour = strokes_along(g.kind, k, o.target, wrong, self.g, crs_points=g.params.shape[1] - 2)
@@ -533,22 +534,41 @@ def _defaults(preset, loss):
     if loss and loss != usual: values = {k: v for k, v in values.items() if k in options(Settings)}    # not the flags of another loss
     return loss or usual, values
 
-# %% ../nbs/20_imageopt.ipynb #2cd51b0e
+# %% ../nbs/20_imageopt.ipynb #37f8bf58
 def _begin(target, s):
     "The scene to begin with."
     counts = {k: getattr(s, k) for k in COUNTS.values()}
     return random_scene(*target.shape[1:], **counts, crs_points=s.crs_points, sigma2=s.init_sigma2, colour=s.colour, opacity=s.opacity, like=target if s.start == 'edges' else None,
                         model=s.model, paper=_paper(s.paper, target), seed=s.seed).to(target.device)
 
-def _along_the_way(scene, s):
+def _along_the_way(scene, s, schedule=True):
     "What the settings ask for as callbacks, and the learned widths."
-    width = LearnWidths(scene, *((.01,) if s.restarts else (.45, 30.))) if s.opt_sigma2 else Sigma2Schedule(s.init_sigma2, s.final_sigma2, s.sigma2_factor, s.sigma2_step)
-    out = [Best(), width]
+    out = [Best()]
+    if s.opt_sigma2: out.append(width := LearnWidths(scene, *((.01,) if s.restarts else (.45, 30.))))
+    elif schedule: out.append(Sigma2Schedule(s.init_sigma2, s.final_sigma2, s.sigma2_factor, s.sigma2_step))
     if s.restarts: out.append(Restarts(s.init_sigma2, seed=s.seed))
     if s.final_lr != 1: out.append(Cosine(s.final_lr))
     # what comes later fills smaller gaps
     if s.reseed: out.append(Reseed(s.reseed, max(s.iters//10, 1), sigma2=s.init_sigma2*(.36 if s.opt_sigma2 else 1), opacity=s.opacity, seed=s.seed))
     return out, width.parameters if s.opt_sigma2 else []
+
+# %% ../nbs/20_imageopt.ipynb #553fb1d7
+def _from_drawing(init, target, s):
+    "A scene of one's own, with the strokes of a drawing."
+    if not isinstance(init, Scene):
+        if not Path(init).is_file(): raise FileNotFoundError(f"{init}: no such file; init needs a drawing, .svg or .safetensors")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter('always')
+            init = Scene.load(init) if Path(init).suffix == '.safetensors' else Scene.from_svg(init, tuple(target.shape[1:]))
+        for w in said: print(w.message, file=sys.stderr)                    # what an SVG has that strokes cannot show
+    if not len(init): raise ValueError("init holds no strokes: there is nothing to start from")
+    scene = Scene(*target.shape[1:], s.model, _paper(s.paper, target))
+    k = min((_half(*scene.size) / _half(*init.size).clamp(min=1e-9)).tolist())
+    with torch.no_grad():
+        for g in init.groups:
+            colour = (torch.zeros(3) if g.colour is None else g.colour) if s.colour else None
+            scene.add(g.kind, g.params*k, colour, g.sigma2*k**2, g.alpha if g.alpha is not None or s.opacity is None else 1., g.segments)
+    return scene
 
 # %% ../nbs/20_imageopt.ipynb #a9084f08
 def _config(s, loss, target):
@@ -556,13 +576,14 @@ def _config(s, loss, target):
     return {**{k: getattr(s, k) for k in options(Settings) if k not in ('device', 'width', 'max_side')}, 'loss': loss,
             'size': list(target.shape), 'image': hashlib.sha256(target.cpu().numpy().tobytes()).hexdigest()[:16]}
 
-# %% ../nbs/20_imageopt.ipynb #27d4867f
+# %% ../nbs/20_imageopt.ipynb #398b328e
 @delegates(Settings)
 def imageopt(
     image, # a file, sample:china or sample:flower, or (from Python) a PIL image
     loss=None, # what the strokes are asked for: a loss, or the name of one, whose options are accepted too; none: the preset's
     preset:str=None, # paint, lines, sketch or plotter: where defaults come from; none: paint, or lines (the paper's scheme) if a loss is named
     callbacks=(), # more `Callback`s
+    init=None, # a drawing to start from, in place of random strokes: a `Scene`, or a file, .svg or .safetensors
     **kwargs, # fields of `Settings`, and options of the loss
 )->Scene: # the drawing, with its history in `.history`
     "Fit strokes to an image by gradient descent through the rasteriser."
@@ -572,12 +593,12 @@ def imageopt(
     device, target = _device(s.device), load_picture(image, s.width, s.colour, s.max_side)
     if not (s.colour or s.invert): target = 1 - target               # bright becomes ink, and ink is shown dark
     target = target.to(device)
-    scene = _begin(target, s)
+    scene = _begin(target, s) if init is None else _from_drawing(init, target, s).to(device)
     torch.manual_seed(s.seed)                                         # for losses that draw lots
     called = [name, values] if isinstance(name, str) else [type(name).__name__, {}]
     if isinstance(name, str): name = build(Loss.find(name), values, channels=len(target))
     if isinstance(name, torch.nn.Module): name.to(device)
-    way, widths = _along_the_way(scene, s)
+    way, widths = _along_the_way(scene, s, init is None)
     trained = _learned(scene, s.lr, s.colour_lr, s.opt_opacity, widths, s.sigma2_lr)
     o = ImageOptimiser(scene, target, name, _optimiser(s.optimiser, s.betas)(trained, lr=s.lr), [*way, *callbacks], s.invert_sketch)
     o.config = _config(s, called, target)
@@ -699,15 +720,17 @@ def _each(files, folder, iters, show, checkpoint_steps, kwargs):
             path.unlink(missing_ok=True)
     if files and len(broken) == len(files): raise ValueError(f"none of the {len(files)} images can be read: expected files such as .png or .jpg")
 
-# %% ../nbs/20_imageopt.ipynb #4ec87da9
+# %% ../nbs/20_imageopt.ipynb #01886617
 OUTPUTS = dict(target_raster='PNG of the target', init_raster='PNG of the start', final_raster='PNG of the result', init_pdf='PDF of the start, and an SVG of the same name',
-               final_pdf='PDF of the result, and an SVG of the same name', animation='GIF of the drawing forming', scene='the result as a scene, for Scene.load')
+               final_pdf='PDF of the result, and an SVG of the same name', animation='GIF of the drawing forming', scene='the result as a scene, for Scene.load',
+               plot='SVG for a plotter, in millimetres, its lines in an order that keeps the way of the pen short')
 
 def _parser(argv):
     "The command line that goes with the loss and the preset which it names."
     p = argparse.ArgumentParser('imageopt', description=imageopt.__doc__, allow_abbrev=False)
     p.add_argument('image', nargs='+', help='an image, sample:china or sample:flower; with --output also several, folders, or patterns')
     p.add_argument('--preset', choices=list(PRESETS), help=docments(imageopt)['preset'])
+    p.add_argument('--init', metavar='DRAWING', help='start from the strokes of a file, .svg or .safetensors, in place of random ones')
     with one_line_errors(p):
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
         for f in ('--preset', '--loss'): first.add_argument(f, nargs='?')
@@ -719,6 +742,7 @@ def _parser(argv):
     for k, text in OUTPUTS.items(): out.add_argument('--' + k.replace('_', '-'), metavar='FILE', help=text)
     out.add_argument('--snapshots-path', metavar='FOLDER', help='PNG, PDF and SVG on the way')
     out.add_argument('--snapshots-steps', type=int, default=1000, help='every so many iterations (default 1000)')
+    add_flags(p.add_argument_group('for --plot'), plot_svg, skip=('order',))
     many = p.add_argument_group('one image or many, into a folder')
     many.add_argument('--output', metavar='FOLDER', help=docments(imageopt_folder)['output'])
     many.add_argument('--resume', action='store_true', help=docments(imageopt_folder)['resume'].replace('`output`', 'the folder'))
@@ -727,7 +751,7 @@ def _parser(argv):
     p.set_defaults(**{k: v for k, v in values.items() if k not in options(Settings)})
     return p
 
-# %% ../nbs/20_imageopt.ipynb #f7bf6944
+# %% ../nbs/20_imageopt.ipynb #a734fcc3
 def _check_writable(path):
     "Find out before the work, not after it."
     with replacing(path) as tmp:
@@ -747,10 +771,11 @@ class _Outputs(Callback):
         if self.o.final_raster: opt.scene.save_png(self.o.final_raster)
         if self.o.final_pdf: self.pdf(opt.scene, self.o.final_pdf)
         if self.o.scene: opt.scene.save(self.o.scene)
+        if self.o.plot: save_plot(opt.scene, self.o.plot, **flags_of(self.o, plot_svg))
     def pdf(self, scene, path):
         scene.save_pdf(path); scene.save_svg(Path(path).with_suffix('.svg'))
 
-# %% ../nbs/20_imageopt.ipynb #91d9001d
+# %% ../nbs/20_imageopt.ipynb #37e7d5f0
 def _outputs(o):
     "The callbacks and files that the flags ask for."
     if o.resume: raise ValueError("resume needs --output FOLDER: that is where a run is kept")
@@ -758,6 +783,8 @@ def _outputs(o):
     o.image = files[0]
     if not any(getattr(o, k) for k in OUTPUTS) and not o.snapshots_path:
         o.final_raster, o.final_pdf = f'{_stem(o.image)}-strokes.png', f'{_stem(o.image)}-strokes.pdf'
+        if o.preset == 'plotter': o.plot = f'{_stem(o.image)}-plot.svg'
+    if o.plot: plot_svg(Scene(2, 2), **flags_of(o, plot_svg))               # refuse a pen of no width before the work
     for path in [getattr(o, k) for k in OUTPUTS if getattr(o, k)]: _check_writable(path)
     callbacks = [Progress(), _Outputs(o)]
     if o.snapshots_path:
@@ -768,7 +795,7 @@ def _outputs(o):
 
 def _into_folder(o, flags):
     "The command for a folder."
-    for k in (*OUTPUTS, 'snapshots_path'):
+    for k in (*OUTPUTS, 'snapshots_path', 'init'):
         if getattr(o, k): raise ValueError(f"{k.replace('_', '-')} names one file, and --output a folder for all: leave one of them out")
     rows = imageopt_folder(o.image, o.output, o.loss, o.preset, o.resume, o.checkpoint_steps, **flags)
     if rows: print(f"{len(rows)} images in {o.output}, {sum(float(r['psnr']) for r in rows)/len(rows):.2f} dB on average: see results.csv")
@@ -780,7 +807,7 @@ def _run(o):
     if o.output: return _into_folder(o, flags)
     callbacks = _outputs(o)
     if o.animation: callbacks.append(frames := Frames())
-    scene = imageopt(o.image, o.loss, o.preset, callbacks, **flags)
+    scene = imageopt(o.image, o.loss, o.preset, callbacks, o.init, **flags)
     if o.animation: save_animation([f for _, f in frames.frames], o.animation)
     return scene
 

@@ -66,3 +66,23 @@ def test_same_seed_same_bits_and_best_is_kept():
     for a, b in zip(*(s.parameters() for s in scenes)): assert torch.equal(a, b)
     with torch.no_grad(): final = (scenes[0].draw() - load_picture('sample:flower', 50)).square().mean().item()
     assert final == pytest.approx(min(losses), rel=1e-5)
+
+def test_a_drawing_to_start_from_and_a_file_for_the_plotter(tmp_path):
+    r = run('sample:china', '--preset', 'plotter', '--width', 60, '--lines', 80, '--iters', 20, cwd=tmp_path)
+    assert r.returncode == 0 and sorted(o.name for o in tmp_path.iterdir()) == ['china-plot.svg', 'china-strokes.pdf', 'china-strokes.png', 'china-strokes.svg'], r.stderr
+    assert 'width="180mm"' in (tmp_path/'china-plot.svg').read_text()
+    imageopt('sample:china', preset='paint', width=60, lines=80, iters=60).save(tmp_path/'start.safetensors')
+    how = ['sample:china', '--width', 60, '--iters', 30]
+    for start in ('start.safetensors', 'china-strokes.svg'):
+        r = run(*how, '--init', start, '--init-raster', 'i.png', '--final-raster', 'f.png', '--scene', 's.safetensors', '--plot', 'p.svg', '--plot-width', 100, '--pens', 'black', 'red', '--pen', .5, cwd=tmp_path)
+        assert r.returncode == 0, r.stderr
+        assert len(Scene.load(tmp_path/'s.safetensors')) == 80
+        target = load_picture('sample:china', 60)
+        error = lambda f: (load_picture(tmp_path/f) - target).square().mean()
+        assert error('f.png') < error('i.png')
+        assert 'width="100mm"' in (tmp_path/'p.svg').read_text() and '2 red' in (tmp_path/'p.svg').read_text()
+    (tmp_path/'empty.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+    for flags, what in ((['--init', 'nowhere.svg'], 'nowhere.svg'), (['--init', 'empty.svg'], 'no strokes'), (['--init', 'f.png'], 'f.png'), (['--plot', 'q.svg', '--pen', 0], 'pen 0')):
+        r = run(*how, *flags, cwd=tmp_path)
+        assert r.returncode == 2 and 'Traceback' not in r.stderr and what in r.stderr.strip().split('\n')[-1], r.stderr
+    assert not (tmp_path/'q.svg').exists()
