@@ -4,7 +4,7 @@ import math
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 
-from dsketch_nb import draw as module
+from dsketch_nb import compiled
 from dsketch_nb.draw import BACKENDS, COMPOSE, draw
 
 fast = [b for b in BACKENDS if b != 'dense']
@@ -87,13 +87,13 @@ def test_an_empty_scene_is_bare_paper(backend):
 def test_same_bits_for_any_number_of_threads():
     results = []
     for n in (1, 2, 3):
-        before = module.set_threads(n)
+        before = compiled.set_threads(n)
         try:
             v = lines(3000).requires_grad_()
             out = draw(v, (200, 210), 1e-4, backend='numba')
             out.square().sum().backward()
             results.append((out.detach(), v.grad))
-        finally: module.set_threads(before)
+        finally: compiled.set_threads(before)
     for out, grad in results[1:]:
         assert torch.equal(out, results[0][0]) and torch.equal(grad, results[0][1])
 
