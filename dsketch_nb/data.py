@@ -7,9 +7,9 @@ __all__ = ['Split', 'subset', 'hold_out', 'thinned', 'augmented', 'scaled', 'cen
            'KMNIST', 'ScaledMNIST', 'Omniglot', 'C28pxOmniglot', 'read_npz', 'read_ndjson', 'Sketches', 'QuickDraw',
            'Folder']
 
-# %% ../nbs/33_data.ipynb #a003d564
+# %% ../nbs/33_data.ipynb #68780ea9
 import io, json, math, pickle, sys, zipfile
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -187,7 +187,12 @@ class Digits(DataSet):
         labels = torch.from_numpy(digits.target).long()
         return Split(images[:-360], labels[:-360]), Split(images[-360:], labels[-360:])
 
-# %% ../nbs/33_data.ipynb #0e294504
+# %% ../nbs/33_data.ipynb #039a186c
+def _tidy(*folders):
+    "Remove what torchvision made before it failed, if nothing is in it."
+    for o in folders:
+        with suppress(OSError): o.rmdir()
+
 def _torchvision(cls, root):
     "The training and the test set of a class of torchvision's, downloaded if need be."
     files = [o.removesuffix('.gz') for o, _ in cls.resources]
@@ -195,6 +200,7 @@ def _torchvision(cls, root):
     try:
         with redirect_stdout(io.StringIO()): return [cls(root, train=train, download=True) for train in (True, False)]
     except (RuntimeError, OSError, ValueError, AssertionError):
+        _tidy(where, where.parent, root)
         if all((where/o).is_file() for o in files): raise ValueError(f"{cls.__name__} in {where} is damaged: delete the folder, so that it is fetched again") from None
     raise FileNotFoundError(f"{cls.__name__} is not in {where} and cannot be fetched: download {', '.join(f'{o}.gz' for o in files)} from {cls.mirrors[0]} and put them there")
 
@@ -242,7 +248,7 @@ class Omniglot(DataSet):
 
     def _split(self, ink, labels): return in_memory(ink, labels)
 
-# %% ../nbs/33_data.ipynb #2ddece6f
+# %% ../nbs/33_data.ipynb #7aca9e44
 def _grey(path):
     "The ink of one of Omniglot's drawings, [105, 105] bytes."
     try: ink = 255 - np.asarray(Image.open(path).convert('L'))
@@ -261,6 +267,7 @@ def _folder(self:Omniglot):
         with redirect_stdout(io.StringIO()): tv.Omniglot(self.root, background=self.part == 'background', download=True)
         if not (where/name).is_dir(): extract_archive(where/f'{name}.zip', where)      # put there by hand
     except (RuntimeError, OSError):
+        _tidy(where, self.root)
         raise FileNotFoundError(f"Omniglot is not in {where/name} and cannot be fetched: download {url} and put it at {where/name}.zip, or unpacked at {where/name}") from None
     return where/name
 
