@@ -283,7 +283,7 @@ def plain_profile(
     if not .75 < width < HAIRLINE: return [(width, 1.)]
     return [(HAIRLINE, (width/HAIRLINE)**(2 if point else 1))]
 
-# %% ../nbs/03_scene.ipynb #85b07c89
+# %% ../nbs/03_scene.ipynb #93b3636e
 def _nest(stroke, profile, paint):
     "Widths, colours (0 to 255) and opacities of the marks whose pile shows `stroke` by `profile`, outermost first."
     left = [1.]*3
@@ -301,14 +301,14 @@ def _nest(stroke, profile, paint):
 PROFILES = {'plain': lambda layers: plain_profile}
 
 @patch
-def _marks(self:Scene, profile, layers, scale):
+def _marks(self:Scene, profile, layers, scale, strokes=None):
     "(stroke, width, colour, opacity) of every sharp stroke to write, in pixels of the canvas."
     if not callable(profile) and profile not in PROFILES:
         raise ValueError(f"profile {profile!r} is not one of {', '.join(PROFILES)}, nor a function (sigma, point) -> [(width, strength), ...]")
     if isinstance(layers, bool) or not isinstance(layers, int) or layers < 1: raise ValueError(f"layers {layers!r} must be a whole number of 1 or more: try 6")
     if not 0 < scale < math.inf: raise ValueError(f"scale {scale} must be above 0: 1 is the canvas's own size")
     make = profile if callable(profile) else PROFILES[profile](layers)
-    for s in self.strokes():
+    for s in self.strokes() if strokes is None else strokes:
         if s.sigma > 0:
             for width, colour, opacity in _nest(s, make(s.sigma*scale, s.point), self.compose == 'paint'): yield s, width/scale, colour, opacity
 
