@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['FAMILIES', 'CHOICES', 'INKS', 'COMMANDS', 'PALETTE', 'Settings', 'configure', 'build_autoencoder', 'Reconstruction',
            'train_autoencoder', 'about_autoencoder', 'load', 'ink_distances', 'Measures', 'classifier_for',
-           'evaluate_autoencoder', 'read_picture', 'centred_ink', 'draw_pictures', 'main', 'in_colours', 'pen_image',
-           'between', 'answer_pen', 'DrawingPad']
+           'evaluate_autoencoder', 'read_picture', 'centred_ink', 'draw_pictures', 'main', 'in_colours', 'sharp_image',
+           'pen_image', 'between', 'answer_pen', 'DrawingPad']
 
 # %% ../nbs/36_experiments.ipynb #2620ca57
 import argparse, inspect, itertools, json, math, shlex, sys
 from importlib.resources import files
 from pathlib import Path
 
-# %% ../nbs/36_experiments.ipynb #29b7b27f
+# %% ../nbs/36_experiments.ipynb #7616057e
 import anywidget, traitlets
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fastcore.basics import store_attr
 from fastcore.docments import docments
 from fastcore.meta import delegates
-from PIL import Image
+from PIL import Image, ImageDraw
 
 # %% ../nbs/36_experiments.ipynb #d23dbfc8
 from .autoencoders import AutoEncoder, Decoder, Encoder, VariationalAutoEncoder, whole_number
@@ -261,7 +261,7 @@ def _keep(output, model, device, images, about):
     Samples(images, output, 1).write(model, device, 'test')
     with replacing(output/'eval.json') as tmp: tmp.write_text(json.dumps(about, indent=1), encoding='utf-8')
 
-# %% ../nbs/36_experiments.ipynb #644fad4c
+# %% ../nbs/36_experiments.ipynb #36cb7cd2
 INKS = 'auto', 'dark', 'bright'
 
 def _one_of(known, **given):
@@ -279,8 +279,8 @@ def read_picture(
     x = load_picture(picture, colour=shape[0] == 3, max_side=256 if centre else 1024)
     border = torch.cat([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], 1).median().item()
     if ink == 'dark' or ink == 'auto' and border > .5: x, border = 1 - x, 1 - border
-    if not centre: return _fitted(x, shape[1:])
-    return centred_ink(((x - border) / max(x.max().item() - border, .1)).clamp(0, 1), shape[1:])
+    x = ((x - border) / max((x.max().item() if centre else 1.) - border, .1)).clamp(0, 1)          # paper is black
+    return (centred_ink if centre else _fitted)(x, shape[1:])
 
 def _fitted(x, size):
     "Scaled to a size, the missing parts black."
@@ -470,6 +470,24 @@ def in_colours(
     inks = [None]*len(drawing.params) if drawing.ink is None else drawing.ink if drawing.ink.dim() == 2 else drawing.ink.amax(2)
     return [Scene(*drawing.size, 'paint').add(drawing.kind, p.detach(), rgb, drawing.sigma2, ink) for p, ink in zip(drawing.params, inks)]
 
+# %% ../nbs/36_experiments.ipynb #bbb4bfe1
+@torch.no_grad()
+def sharp_image(
+    scene:Scene,
+    width:int=196, # pixels; the height follows
+)->Image.Image:
+    "A scene's strokes with sharp edges, one on top of the other."
+    k = 3*width/scene.width                                              # drawn three times as large, for smooth edges
+    page = Image.new('RGB', (3*width, round(k*scene.height)), 'white')
+    pen, middle = ImageDraw.Draw(page), torch.tensor(page.size)/2
+    for g in scene.groups:
+        colours = torch.zeros(len(g), 3) if g.colour is None else g.colour
+        for line, rgb, sigma2 in zip((g.vertices().flip(-1)/scene.pitch*k + middle).tolist(), (255*colours).round().int().tolist(), g.sigma2.tolist()):
+            wide = (math.pi*sigma2)**.5 / scene.pitch * k
+            pen.line([tuple(o) for o in line], tuple(rgb), round(wide))
+            for x, y in line: pen.ellipse([x - wide/2, y - wide/2, x + wide/2, y + wide/2], tuple(rgb))
+    return page.resize((width, round(page.height/3)), Image.BOX)
+
 # %% ../nbs/36_experiments.ipynb #9ecd54f7
 def pen_image(
     strokes, # a list of positions [K, 2] each, (row, col), in any unit
@@ -508,7 +526,7 @@ def answer_pen(
     drawing = model.decoder.strokes(model.encode(seen[None]))
     return (in_colours(drawing)[0] if seen.any() else Scene(*model.encoder.size)), seen
 
-# %% ../nbs/36_experiments.ipynb #0cc82614
+# %% ../nbs/36_experiments.ipynb #10d6baf4
 class DrawingPad(anywidget.AnyWidget):
     "A sheet of paper, and beside it the strokes that a network answers with."
     _esm = (files('dsketch_nb')/'static'/'pad.js').read_text(encoding='utf-8')
@@ -539,7 +557,7 @@ class DrawingPad(anywidget.AnyWidget):
         "Paper and answer side by side."
         drawn = Scene(self.width, self.width)
         for s in self.strokes: drawn.add('polylines', torch.tensor(s)[None], sigma2=.0092)
-        left, right = drawn.image().convert('RGB'), self.scene.image(self.width).convert('RGB')
+        left, right = (sharp_image(o, self.width) for o in (drawn, self.scene))
         sheet = Image.new('RGB', (2*self.width + 16, self.width), '#b3b3b3')
         sheet.paste(left, (0, 0)); sheet.paste(right, (self.width + 16, 0))
         return sheet
