@@ -751,7 +751,7 @@ def _parser(argv):
     p.set_defaults(**{k: v for k, v in values.items() if k not in options(Settings)})
     return p
 
-# %% ../nbs/20_imageopt.ipynb #a734fcc3
+# %% ../nbs/20_imageopt.ipynb #a03a9afc
 def _check_writable(path):
     "Find out before the work, not after it."
     with replacing(path) as tmp:
@@ -762,6 +762,9 @@ class _Outputs(Callback):
     "What the command's flags ask to be written."
     def __init__(self, o): self.o = o
     def before_fit(self, opt):
+        size = ImageOps.exif_transpose(_open(self.o.image)).size
+        if self.o.width is None and size[0] > opt.scene.width:
+            print(f"{self.o.image}: {size[0]} x {size[1]} pixels scaled to {opt.scene.width} x {opt.scene.height}; --width or --max-side ask for another size", file=sys.stderr)
         if self.o.target_raster:
             with replacing(self.o.target_raster) as tmp:
                 Image.fromarray((opt.target.cpu()*255).round().byte().expand(3, -1, -1).movedim(0, -1).contiguous().numpy()).save(tmp, 'PNG')
