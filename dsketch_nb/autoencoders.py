@@ -150,6 +150,7 @@ class Decoder(nn.Module, ByName, family='decoder'):
     def forward(self,
         z:Tensor, # [B, latent_size]
     )->Tensor: # [B, C, H, W] in [0, 1], white ink on black
+        if z.dim() != 2 or z.shape[1] != self.latent_size: raise ValueError(f"latents have shape {tuple(z.shape)}, expected [B, {self.latent_size}]: they are of another model, or of one image without its batch")
         return self.strokes(z).draw()
 
 # %% ../nbs/30_autoencoders.ipynb #7fccb9d1

@@ -10,10 +10,11 @@ __all__ = ['SinglePassSimpleLineDecoder', 'SinglePassPolyLineDecoder', 'SinglePa
            'SinglePassMaskedBezierDecoder', 'Recurrent', 'RecurrentSimpleLineDecoder', 'RecurrentPolyLineDecoder',
            'RecurrentPolyConnectDecoder', 'RecurrentCRSDecoder', 'RNNBezierDecoder']
 
-# %% ../nbs/32_decoders.ipynb #81ab0b69
+# %% ../nbs/32_decoders.ipynb #79fc3cd7
 from dataclasses import replace
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from fastcore.basics import copy_func
 from fastcore.meta import delegates
 from .autoencoders import Decoder, whole_number
@@ -186,19 +187,36 @@ class SinglePassColouredLineDecoder(Coloured, SinglePassSimpleLineDecoder): "Str
 class SinglePassColouredPointsDecoder(Coloured, SinglePassPointsDecoder): "Dots in colour."
 class SinglePassColouredCRSDecoder(Coloured, SinglePassCRSDecoder): "Catmull-Rom splines in colour."
 
-# %% ../nbs/32_decoders.ipynb #7efbf65c
+# %% ../nbs/32_decoders.ipynb #770ffc74
+class _Switch(torch.autograd.Function):
+    "1 where `worth` is above 0 and 0 elsewhere; 1/2 where a stroke is tried, and there `worth` is pulled to what the trial shows."
+    @staticmethod
+    def forward(ctx, worth, tried):
+        ctx.save_for_backward(worth, tried)
+        return torch.where(tried, .5, (worth > 0).to(worth.dtype))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        worth, tried = ctx.saved_tensors
+        unit = (grad.square() * tried).sum().div(tried.sum().clamp(min=1)).sqrt()    # the size of a usual effect, in whatever unit the loss has
+        return (grad + unit*worth) * tried, None                                     # of (worth + grad/unit)^2 / 2, times the unit
+
+# %% ../nbs/32_decoders.ipynb #2d6c20c8
 class Masked(_Mixin):
-    "Each stroke is there or not, and costs something if it is."
+    "Each stroke is there or not, and has a price if it is."
     def __init__(self, latent_size, size, channels,
-        stroke_cost:float=.002, # what a stroke must be worth: the error, averaged over pixels, that it has to take away
+        stroke_cost:float=.002, # price of a stroke: the error, averaged over pixels, that it must take away to be drawn
         **kwargs):
         super().__init__(latent_size, size, channels, **kwargs)
         if not stroke_cost >= 0: raise ValueError(f"stroke_cost {stroke_cost} must be 0 or more: try .002")
-        self.stroke_cost, self.to_mask = stroke_cost, self.head(self.strokes_a_pass)
-        nn.init.constant_(self.to_mask.bias, 1.)                            # at first, all are there, to find out what they are good for
+        self.stroke_cost, self.to_worth = stroke_cost, self.head(self.strokes_a_pass)
+        nn.init.constant_(self.to_worth.bias, 1.)                           # at first, all are there
 
     def strokes(self, z):
-        drawing, there = super().strokes(z), straight_through(self.to_mask(self.hidden(z)).sigmoid())
+        drawing, worth = super().strokes(z), self.to_worth(self.hidden(z))
+        tried = torch.rand_like(worth) < .1 if self.training else torch.zeros_like(worth, dtype=torch.bool)
+        there = _Switch.apply(worth, tried)
         if drawing.ink is not None: there = drawing.ink * (there if drawing.ink.dim() == 2 else there[..., None])
         return replace(drawing, ink=there)
 
