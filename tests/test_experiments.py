@@ -256,6 +256,32 @@ def test_what_cannot_be_drawn_is_one_line(capsys, unbroken, pictures, tmp_path, 
     assert says in one_line(capsys, 'draw', *args, '--output', 'out')
     assert contents(tmp_path) == before
 
+@pytest.fixture(scope='module')
+def reader(tmp_path_factory):
+    "A classifier of the digits, good enough to tell."
+    train_classifier = pytest.importorskip('dsketch_nb.classifiers').train_classifier
+    t = train_classifier('MnistCNN', 'Digits', tmp_path_factory.mktemp('reader')/'run', epochs=3, batch_size=20)
+    assert t.test['accuracy'] > .85
+    return t.output/'model.safetensors'
+
+def test_eval_measures_what_it_says(capsys, unbroken, reader, tmp_path):
+    weights = unbroken/'model.safetensors'
+    code, said, err = call(capsys, 'eval', '--weights', weights, '--classifier-weights', reader, '--classifier-model', 'MnistCNN', '--output', tmp_path/'out', '--num-reconstructions', 7)
+    assert code == 0, err
+    got = {k: float(v) for k, v in (o.split() for o in said.split('\n'))}
+    from dsketch_nb.classifiers import load_classifier
+    model, data, net = load(weights), Digits().test, load_classifier(reader)
+    with torch.no_grad(): drawn = model(data.images); logits = net(drawn)
+    assert got['mse'] == pytest.approx((drawn - data.images).square().mean().item(), rel=1e-3)
+    assert got['accuracy'] == pytest.approx((logits.argmax(1) == data.labels).float().mean().item(), abs=1e-3)
+    far = np.array([distances_by_scipy(a[0].numpy(), b[0].numpy()) for a, b in zip(data.images, drawn)])
+    assert (got['chamfer'], got['modified_hausdorff']) == pytest.approx(tuple(far.mean(0)), rel=1e-3)
+    assert got['images'] == 360 and got['without_ink'] == 0
+    kept = json.loads((tmp_path/'out/eval.json').read_text())
+    assert kept['mse'] == pytest.approx(got['mse'], rel=1e-3) and kept['command'].startswith('autoencoder-experiment eval --weights')
+    assert {o.name for o in (tmp_path/'out').iterdir()} == {'eval.json', 'reconstructions_test.png', 'strokes_test.svg'}
+    assert (tmp_path/'out/strokes_test.svg').read_text().count('<svg') == 1 + 7
+
 def distances_by_scipy(a, b):
     "By distance transforms, and for the centred sets by a tree."
     a, b = a > a.max()/2, b > b.max()/2
@@ -273,6 +299,19 @@ def test_eval_takes_other_options_that_change_no_weight(capsys, unbroken, world)
     assert mse[.0004] > 1.1*mse[.01]
     code, said, err = call(capsys, 'eval', '--weights', weights, '--dataset', 'MNIST', '--dataset-root', world, '--valset-size-per-class', 1)
     assert code == 0 and 'images 10' in said, err
+
+@pytest.mark.parametrize('args, says', [
+    (['--decoder', 'SinglePassCRSDecoder'], 'another architecture'), (['--nlines', '4'], 'another architecture'), (['--encoder', 'Conv2DEncoder'], 'another architecture'), (['--latent-size', '3'], 'another architecture'),
+    (['--dataset', 'Omniglot'], 'draws images of 1 x 28 x 28, Omniglot has 1 x 105 x 105'), (['--dataset', 'KMNIST', '--dataset-root', 'nowhere'], 'KMNIST is not in nowhere'),
+    (['--classifier-weights', 'READER', '--classifier-model', 'LakeThesisCNN'], 'another architecture'), (['--classifier-weights', 'W'], 'holds no classifier'), (['--classifier-weights', 'LARGE'], 'images of 8 x 8 pixels, these have 28 x 28')])
+def test_eval_refuses_what_does_not_fit(capsys, unbroken, request, world, tmp_path, args, says):
+    weights = unbroken/'model.safetensors'
+    reader = request.getfixturevalue('reader') if '--classifier-weights' in args else None
+    if 'LARGE' in args: save_weights(tmp_path/'LARGE', torch.nn.Linear(1, 1), {'config': dict(model='MnistCNN', model_options={}, size=[8, 8], channels=1, classes=10)})
+    args = [{'READER': reader, 'W': weights, 'LARGE': tmp_path/'LARGE'}.get(o, o) for o in args]
+    if '--dataset-root' not in args: args += ['--dataset-root', world]
+    assert says in one_line(capsys, 'eval', '--weights', weights, *args, '--output', tmp_path/'out')
+    assert not (tmp_path/'out').exists()
 
 WRITTEN = [[[[-.4, -.35], [-.65, 0], [-.4, .3], [0, .1], [.6, -.4], [.55, 0], [.6, .45]]],                 # two
            [[[-.55, -.4], [-.6, .4], [0, .1], [.65, -.1]]],                                                    # seven
