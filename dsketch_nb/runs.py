@@ -77,6 +77,8 @@ def restore_optimiser(
             _, i, k = name.split('.', 2)
             state.setdefault(int(i), {})[k] = v
     optimiser.load_state_dict({'state': state, 'param_groups': about['groups']})
+    for p, kept in optimiser.state.items():                   # in the memory layout of the weights: a fused optimiser walks through both side by side
+        kept |= {k: torch.empty_like(p, dtype=v.dtype).copy_(v) for k, v in kept.items() if isinstance(v, Tensor) and v.shape == p.shape}
 
 # %% ../nbs/07_runs.ipynb #a646ae97
 @contextmanager
