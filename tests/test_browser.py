@@ -81,3 +81,66 @@ def test_a_film_is_played_and_scrubbed(widgets_page):
     shown.get_by_role('slider', name='picture').press('Home')
     nb.until('clock.index', lambda i: i == 0)
     assert pictured(shown) == before and shown.get_by_role('img').get_attribute('alt') == 'the hand of a clock: 0 hours'
+
+@pytest.fixture(scope='module')
+def curves_page(lab):
+    notebook = lab.open('01_curves.ipynb')
+    notebook.run_all()
+    yield notebook
+    assert not notebook.errors
+
+def test_control_points_and_their_gradients(curves_page):
+    nb = curves_page
+    shown = nb.output('hand = DragStroke(STARTS')
+    assert nb.ask('len(hand.arrows)') == 7
+    before, pixel = nb.ask('hand.points'), 2/69*100/478                         # grid units for a pixel of the screen
+    nb.drag(shown.locator('.strokes-handle .dot').nth(2), -40, -30)
+    nb.until('hand.points[2]', lambda p: p == pytest.approx([before[2][0] - 30*pixel, before[2][1] - 40*pixel], abs=1e-3))
+    nb.until("hand.caption == downhill(hand.tensor, 'catmull_rom', 4.)[1]", bool)  # what caption and arrows say is what autograd says
+    nb.until("hand.arrows == downhill(hand.tensor, 'catmull_rom', 4.)[0].double().tolist()", bool)
+    shown.get_by_role('status').filter(has_text=nb.ask('hand.caption')).wait_for()
+    for kind, n in (('segment', 2), ('polyline', 5), ('quadratic', 3), ('cubic', 4)):
+        shown.get_by_role('combobox', name='curve').select_option(kind)
+        nb.until('(hand.kind, len(hand.arrows))', lambda a: a == (kind, n))
+        handle = shown.get_by_role('slider', name='control point 2')
+        at = nb.ask('hand.points[1]')
+        handle.press('ArrowDown')
+        nb.until('hand.points[1]', lambda p: p == pytest.approx([at[0] + 2/69, at[1]], abs=1e-9))
+    shown.get_by_role('slider', name='sigma').fill('1')
+    nb.until('hand.sigma', lambda s: s == 1)
+    nb.until("hand.caption == downhill(hand.tensor, hand.kind, 1.)[1]", bool)
+
+def test_alpha(curves_page):
+    shown = curves_page.output('w = Playground(alpha_toy')
+    before = pictured(shown)
+    shown.get_by_role('slider', name='alpha').press('Home')
+    curves_page.until("w.controls['alpha'].value", lambda v: v == 0)
+    other_picture(shown, before)
+    assert shown.get_by_role('status').inner_text() == 'alpha 0: more than half a turn within a span'
+
+def test_the_first_page(lab):
+    nb = lab.open('00_raster.ipynb')
+    nb.run_all()
+    shown = nb.output('Playground(cut_frame')
+    before = pictured(shown)
+    for _ in range(3): shown.get_by_role('slider', name='sigma').press('PageDown')
+    before = other_picture(shown, before)
+    shown.get_by_role('slider', name='place').press('ArrowRight')
+    other_picture(shown, before)
+    shown.get_by_role('status').filter(has_text='place +0.1 px').wait_for()
+    shown = nb.output('Playground(shuffled')
+    for composition, words in (('ink', 'order does not matter'), ('softor', 'order does not matter'), ('paint', 'so order matters')):
+        shown.get_by_role('combobox', name='composition').select_option(composition)
+        shown.get_by_role('status').filter(has_text=f'{composition}:').filter(has_text=words).wait_for()
+    before = pictured(shown)
+    shown.get_by_role('combobox', name='order').select_option('upright rising falling')
+    before = other_picture(shown, before)
+    shown.get_by_role('slider', name='falling').press('Home')
+    before = other_picture(shown, before)
+    shown.get_by_role('slider', name='hue').press('End')
+    other_picture(shown, before)
+    shown = nb.output('DragStroke(begin')
+    words = shown.get_by_role('status').inner_text()
+    nb.drag(shown.locator('.strokes-handle .dot').first, 30, 20)
+    shown.page.wait_for_function('([p, was]) => p.textContent !== was', arg=[shown.get_by_role('status').element_handle(), words])
+    assert not nb.errors

@@ -2,7 +2,6 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from conftest import watched
@@ -121,3 +120,25 @@ def test_without_the_script_the_still_remains(browser):
     page.set_content(drag.live_html())
     assert page.locator('img').get_attribute('alt') == 'a stroke & its "points"'
     assert page.locator('img').evaluate('o => o.naturalWidth') == 360 and page.locator('canvas').count() == 0
+
+def test_a_page_of_the_book_stays_alive(browser):
+    "The page on curves as a web page, with what was committed in it."
+    from nbconvert import HTMLExporter
+    html = HTMLExporter().from_filename(str(Path(__file__).parent.parent/'nbs'/'01_curves.ipynb'))[0]
+    page, wrong, asked = offline(browser, html)
+    strokes = page.locator('.strokes')
+    strokes.scroll_into_view_if_needed()
+    before, words = pixels(strokes), strokes.get_by_role('status').inner_text()
+    dot = strokes.locator('.strokes-handle .dot').nth(2).bounding_box()
+    x, y = dot['x'] + dot['width']/2, dot['y'] + dot['height']/2
+    page.mouse.move(x, y); page.mouse.down(); page.mouse.move(x - 60, y - 30, steps=3); page.mouse.up()
+    settle(page)
+    dragged = pixels(strokes)
+    assert (dragged - before).abs().max() > .2
+    assert re.fullmatch(r'squared error 0\.\d{4}', words) and strokes.get_by_role('status').inner_text() != words
+    assert strokes.locator('.strokes-arrow').count() > 2
+    strokes.get_by_role('slider', name='sigma').fill('9')
+    settle(page)
+    assert (pixels(strokes) - dragged).abs().max() > .2
+    assert not [o for o in wrong if 'strokes' in o]                             # the page asks a network for its mathematics; ours asks for nothing
+    assert not [o for o in asked if not re.match(r'https://cdn(js\.cloudflare|\.jsdelivr)', o)], asked
