@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COUNTS', 'PRESETS', 'OUTPUTS', 'load_picture', 'random_scene', 'Callback', 'ImageOptimiser', 'Sigma2Schedule', 'Best',
-           'LearnWidths', 'Cosine', 'Progress', 'Frames', 'save_animation', 'Snapshots', 'save_all', 'Restarts',
-           'Reseed', 'Checkpoint', 'Settings', 'imageopt', 'imageopt_folder', 'main']
+           'LearnWidths', 'Cosine', 'Progress', 'Frames', 'Snapshots', 'save_all', 'Restarts', 'Reseed', 'Checkpoint',
+           'Settings', 'imageopt', 'imageopt_folder', 'main']
 
 # %% ../nbs/20_imageopt.ipynb #a2dd533e
 import argparse, csv, functools, glob, hashlib, inspect, io, json, math, sys, time, warnings
@@ -25,7 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.nn.utils import parametrize
 from tqdm.auto import tqdm
 
-# %% ../nbs/20_imageopt.ipynb #03a2cfe6
+# %% ../nbs/20_imageopt.ipynb #ebe9e9cb
 from .raster import pixel_pitch
 from .scene import Scene, replacing
 from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
@@ -33,6 +33,7 @@ from .runs import accelerator, claimed, optimiser_state, read_tensors, restore_o
 from .losses import Loss, blur
 from .perceptual import MissingWeights   # and its losses are known by name from here on
 from .placement import image_gradient, removal_cost, strokes_along
+from .animation import FILMS, check_film, save_film   # and scenes can draw themselves
 from .plotter import plot_svg, save_plot
 
 # %% ../nbs/20_imageopt.ipynb #4505df10
@@ -292,7 +293,7 @@ class Cosine(Callback):
     def after_step(self, o):
         for g, lr in zip(o.optimiser.param_groups, self.base): g['lr'] = lr * self.at(min(o.iteration / o.iters, 1))
 
-# %% ../nbs/20_imageopt.ipynb #9e065bec
+# %% ../nbs/20_imageopt.ipynb #89b2f49c
 class Progress(Callback):
     "A progress bar with the loss."
     def __init__(self, bar=None): self.bar, self.shared = bar, bar is not None    # bar: one for several images, whose total is the caller's business
@@ -315,11 +316,6 @@ class Frames(Callback):
     @torch.no_grad()
     def after_fit(self, o): self.keep(o, o.scene.draw())
     def keep(self, o, picture): self.frames.append((o.iteration, picture.detach().clone()))
-
-def save_animation(frames, path):
-    "Write an animated GIF (or WebP, by the suffix) of pictures [C, H, W]; the last one stays for a while."
-    images = [Image.fromarray((f.clamp(0, 1)*255).round().byte().cpu().expand(3, -1, -1).movedim(0, -1).contiguous().numpy()) for f in frames]
-    with replacing(path) as tmp: images[0].save(tmp, save_all=True, append_images=images[1:], duration=[80]*(len(images)-1) + [2000], loop=0)
 
 class Snapshots(Callback):
     "PNG, PDF and SVG on the way."
@@ -720,9 +716,10 @@ def _each(files, folder, iters, show, checkpoint_steps, kwargs):
             path.unlink(missing_ok=True)
     if files and len(broken) == len(files): raise ValueError(f"none of the {len(files)} images can be read: expected files such as .png or .jpg")
 
-# %% ../nbs/20_imageopt.ipynb #01886617
+# %% ../nbs/20_imageopt.ipynb #6fecd61c
 OUTPUTS = dict(target_raster='PNG of the target', init_raster='PNG of the start', final_raster='PNG of the result', init_pdf='PDF of the start, and an SVG of the same name',
-               final_pdf='PDF of the result, and an SVG of the same name', animation='GIF of the drawing forming', scene='the result as a scene, for Scene.load',
+               final_pdf='PDF of the result, and an SVG of the same name', animation='film of strokes finding their places: .gif, .webp, .png, or .mp4 where ffmpeg is', film='film of the result drawing itself: .svg, .gif, .webp, .png or .mp4',
+               scene='the result as a scene, for Scene.load',
                plot='SVG for a plotter, in millimetres, its lines in an order that keeps the way of the pen short')
 
 def _parser(argv):
@@ -751,7 +748,7 @@ def _parser(argv):
     p.set_defaults(**{k: v for k, v in values.items() if k not in options(Settings)})
     return p
 
-# %% ../nbs/20_imageopt.ipynb #a03a9afc
+# %% ../nbs/20_imageopt.ipynb #073eecf7
 def _check_writable(path):
     "Find out before the work, not after it."
     with replacing(path) as tmp:
@@ -774,11 +771,12 @@ class _Outputs(Callback):
         if self.o.final_raster: opt.scene.save_png(self.o.final_raster)
         if self.o.final_pdf: self.pdf(opt.scene, self.o.final_pdf)
         if self.o.scene: opt.scene.save(self.o.scene)
+        if self.o.film: opt.scene.save_animation(self.o.film)
         if self.o.plot: save_plot(opt.scene, self.o.plot, **flags_of(self.o, plot_svg))
     def pdf(self, scene, path):
         scene.save_pdf(path); scene.save_svg(Path(path).with_suffix('.svg'))
 
-# %% ../nbs/20_imageopt.ipynb #37e7d5f0
+# %% ../nbs/20_imageopt.ipynb #695e1ac6
 def _outputs(o):
     "The callbacks and files that the flags ask for."
     if o.resume: raise ValueError("resume needs --output FOLDER: that is where a run is kept")
@@ -787,6 +785,8 @@ def _outputs(o):
     if not any(getattr(o, k) for k in OUTPUTS) and not o.snapshots_path:
         o.final_raster, o.final_pdf = f'{_stem(o.image)}-strokes.png', f'{_stem(o.image)}-strokes.pdf'
         if o.preset == 'plotter': o.plot = f'{_stem(o.image)}-plot.svg'
+    if o.animation: check_film(o.animation)
+    if o.film: check_film(o.film, ('.svg', *FILMS))
     if o.plot: plot_svg(Scene(2, 2), **flags_of(o, plot_svg))               # refuse a pen of no width before the work
     for path in [getattr(o, k) for k in OUTPUTS if getattr(o, k)]: _check_writable(path)
     callbacks = [Progress(), _Outputs(o)]
@@ -811,7 +811,7 @@ def _run(o):
     callbacks = _outputs(o)
     if o.animation: callbacks.append(frames := Frames())
     scene = imageopt(o.image, o.loss, o.preset, callbacks, o.init, **flags)
-    if o.animation: save_animation([f for _, f in frames.frames], o.animation)
+    if o.animation: save_film([f for _, f in frames.frames], o.animation, fps=12.5)
     return scene
 
 # %% ../nbs/20_imageopt.ipynb #e8bb66cc

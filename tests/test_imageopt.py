@@ -17,9 +17,9 @@ base = ['sample:china', '--loss', 'MSELoss', '--lines', 20, '--width', 40, '--it
 
 def test_everything_it_can_write(tmp_path):
     r = run(*base, '--colour', '--crs', 3, '--points', 4, '--target-raster', 't.png', '--init-raster', 'i.png', '--final-raster', 'f.png', '--init-pdf', 'i.pdf', '--final-pdf', 'f.pdf',
-            '--animation', 'a.gif', '--scene', 's.safetensors', '--snapshots-path', 'on/the/way', '--snapshots-steps', 2, cwd=tmp_path)
+            '--animation', 'a.gif', '--film', 'a.svg', '--scene', 's.safetensors', '--snapshots-path', 'on/the/way', '--snapshots-steps', 2, cwd=tmp_path)
     assert r.returncode == 0, r.stderr
-    assert sorted(p.name for p in tmp_path.iterdir()) == ['a.gif', 'f.pdf', 'f.png', 'f.svg', 'i.pdf', 'i.png', 'i.svg', 'on', 's.safetensors', 't.png']
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['a.gif', 'a.svg', 'f.pdf', 'f.png', 'f.svg', 'i.pdf', 'i.png', 'i.svg', 'on', 's.safetensors', 't.png']
     assert sorted(p.name for p in (tmp_path/'on/the/way').iterdir()) == ['snapshot_000002.pdf', 'snapshot_000002.png', 'snapshot_000002.svg']
     assert len(Scene.load(tmp_path/'s.safetensors')) == 27
     assert Image.open(tmp_path/'f.png').size == Image.open(tmp_path/'t.png').size == (40, 27)
@@ -28,7 +28,7 @@ def test_everything_it_can_write(tmp_path):
 @pytest.mark.parametrize('change, names', [
     (['nowhere.jpg'], 'nowhere.jpg'), ([__file__], 'not an image'), (['--lines', 0], 'no strokes'), (['--lines', -5], 'lines -5'), (['--width', 0], 'width 0'),
     (['--init-sigma2', 0], 'sigma2 0'), (['--crs', 2, '--crs-points', 1], 'crs_points 1'), (['--loss', 'NoLoss'], 'NoLoss'), (['--optimiser', 'NoOptimiser'], 'NoOptimiser'),
-    (['--final-raster', 'no/folder/x.png'], 'no/folder'), (['--device', 'cuda:99'], 'cuda:99'), (['--iters', 0], 'iters 0'), (['--lr', -1], 'lr -1'), (['--restarts'], 'opt_sigma2'), (['--colours'], '--colours'), (['--preset', 'oils'], 'oils')])
+    (['--final-raster', 'no/folder/x.png'], 'no/folder'), (['--device', 'cuda:99'], 'cuda:99'), (['--iters', 0], 'iters 0'), (['--lr', -1], 'lr -1'), (['--restarts'], 'opt_sigma2'), (['--colours'], '--colours'), (['--preset', 'oils'], 'oils'), (['--film', 'a.txt'], 'a.txt'), (['--animation', 'a.svg'], 'a.svg')])
 def test_bad_input_is_one_clear_line(tmp_path, change, names):
     (tmp_path/'keep.png').write_bytes(b'precious')
     args = [*change, *base[1:]] if not str(change[0]).startswith('-') else [*base, *change]
@@ -86,3 +86,21 @@ def test_a_drawing_to_start_from_and_a_file_for_the_plotter(tmp_path):
         r = run(*how, *flags, cwd=tmp_path)
         assert r.returncode == 2 and 'Traceback' not in r.stderr and what in r.stderr.strip().split('\n')[-1], r.stderr
     assert not (tmp_path/'q.svg').exists()
+
+def jpg(path, size): Image.linear_gradient('L').resize(size).convert('RGB').save(path, quality=80); return path
+
+@pytest.mark.parametrize('make, size', [
+    (lambda p: jpg(p/'big.jpg', (4000, 3000)), (384, 288)),                                        # 12 megapixels, scaled with a word about it
+    (lambda p: Image.new('RGB', (50, 40), (9, 120, 200)).save(p/'flat.png'), (50, 40)),
+    (lambda p: Image.new('RGB', (1, 1), 'red').save(p/'one.png'), (1, 1)),
+    (lambda p: Image.linear_gradient('L').resize((60, 30)).point(lambda v: 255*(v > 128)).convert('1').save(p/'scan.tif'), (60, 30))], ids=['12 megapixels', 'flat', 'one pixel', 'black and white'])
+def test_any_image_alone(tmp_path, make, size):
+    make(tmp_path)
+    name = next(tmp_path.iterdir()).name
+    r = run(name, '--iters', 60, '--lines', 100, cwd=tmp_path)
+    assert r.returncode == 0, r.stderr
+    assert (f'4000 x 3000 pixels scaled to 384 x 288' in r.stderr) == (name == 'big.jpg')
+    out = tmp_path/f'{Path(name).stem}-strokes.png'
+    assert Image.open(out).size == size
+    a, b = load_picture(out), load_picture(tmp_path/name, size[0])
+    assert (a - b).square().mean() < max(.75*b.var(), .002)
