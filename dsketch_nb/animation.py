@@ -16,9 +16,10 @@ from torch import Tensor
 from fastcore.basics import patch
 from PIL import Image
 
-# %% ../nbs/13_animation.ipynb #f015d669
+# %% ../nbs/13_animation.ipynb #12fd1c41
 from .placement import removal_cost
 from .scene import Group, Scene, replacing, _attributes, _hex, _number, _svg_path
+from .sharp import sharpened
 from .widgets import to_image
 
 # %% ../nbs/13_animation.ipynb #e0a0d260
@@ -69,7 +70,7 @@ def stroke_order(
     if turn.shape != (n,): raise ValueError(f"order of shape {tuple(turn.shape)} does not fit {n} strokes: pass one number for each")
     return turn.argsort(stable=True).argsort()
 
-# %% ../nbs/13_animation.ipynb #5591ac80
+# %% ../nbs/13_animation.ipynb #5ffb17c2
 _STYLE = '''<style>{ink}
 @media (prefers-reduced-motion:no-preference){{.dsketch-film path{{stroke-dasharray:1.01 2;animation:dsketch-draw {each}s linear both}}.dsketch-film path.dot{{stroke-dasharray:none;animation-name:dsketch-dot}}}}
 @keyframes dsketch-draw{{from{{stroke-dashoffset:1.01;visibility:hidden}}to{{stroke-dashoffset:0;visibility:visible}}}}
@@ -91,7 +92,8 @@ def to_animated_svg(self:Scene,
     scale:float=1., # as for `to_svg`
 )->str: # an SVG document
     "This drawing as an SVG that draws itself in a browser; still where animation is unknown or unwanted."
-    start, each = _schedule(stroke_order(self, order), seconds)
+    start, each = _schedule(turn := stroke_order(self, order), seconds)
+    if profile == 'fitted': return sharpened(self).to_animated_svg(seconds, turn, 'plain', layers, scale)
     # several marks may belong to one stroke: they are drawn together
     strokes = self.strokes()
     index = {id(s): i for i, s in enumerate(strokes)}

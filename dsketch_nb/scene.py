@@ -283,7 +283,7 @@ def plain_profile(
     if not .75 < width < HAIRLINE: return [(width, 1.)]
     return [(HAIRLINE, (width/HAIRLINE)**(2 if point else 1))]
 
-# %% ../nbs/03_scene.ipynb #93b3636e
+# %% ../nbs/03_scene.ipynb #c349c9c8
 def _nest(stroke, profile, paint):
     "Widths, colours (0 to 255) and opacities of the marks whose pile shows `stroke` by `profile`, outermost first."
     left = [1.]*3
@@ -303,8 +303,11 @@ PROFILES = {'plain': lambda layers: plain_profile}
 @patch
 def _marks(self:Scene, profile, layers, scale, strokes=None):
     "(stroke, width, colour, opacity) of every sharp stroke to write, in pixels of the canvas."
+    if profile in ('closest', 'fitted'):
+        from dsketch_nb.sharp import sharpened                  # which adds 'closest' to PROFILES
+        if profile == 'fitted': profile, strokes = 'plain', sharpened(self).strokes()
     if not callable(profile) and profile not in PROFILES:
-        raise ValueError(f"profile {profile!r} is not one of {', '.join(PROFILES)}, nor a function (sigma, point) -> [(width, strength), ...]")
+        raise ValueError(f"profile {profile!r} is not one of plain, soft, closest, fitted, nor a function (sigma, point) -> [(width, strength), ...]")
     if isinstance(layers, bool) or not isinstance(layers, int) or layers < 1: raise ValueError(f"layers {layers!r} must be a whole number of 1 or more: try 6")
     if not 0 < scale < math.inf: raise ValueError(f"scale {scale} must be above 0: 1 is the canvas's own size")
     make = profile if callable(profile) else PROFILES[profile](layers)
@@ -336,10 +339,10 @@ def _svg_run(rows):
 
 def _hex(colour): return '#%02x%02x%02x' % tuple(colour)
 
-# %% ../nbs/03_scene.ipynb #474286ea
+# %% ../nbs/03_scene.ipynb #34f7d896
 @patch
 def to_svg(self:Scene,
-    profile:str='plain', # 'plain': one stroke each; 'soft': nested strokes that follow exp(-d^2/sigma^2); or a function (sigma, point) -> [(width, strength), ...]
+    profile:str='plain', # 'plain': one stroke each; 'soft': nested strokes that follow exp(-d^2/sigma^2); 'closest' and 'fitted': one stroke each, nearer to the raster (page 08); or a function (sigma, point) -> [(width, strength), ...]
     layers:int=6, # the most nested strokes that 'soft' may use
     scale:float=1., # the size it will be looked at, over the canvas's own: 4 for a poster of four times the side
 )->str: # an SVG document
