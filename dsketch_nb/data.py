@@ -300,7 +300,7 @@ def _from_steps(drawings):
 
 def read_npz(
     path, # a sketch-rnn file, such as yoga.npz
-)->list: # of training and test set, see `_from_steps`
+)->list: # of training and test set: the points of one drawing after another, points of each stroke, strokes of each drawing
     "Official pen movements for sketch-rnn."
     with zipfile.ZipFile(path) as archive: return [_from_steps(_arrays(archive, o)) for o in ('train', 'test')]
 
