@@ -20,6 +20,7 @@ def digest(): return {f.relative_to(root): hashlib.sha256(f.read_bytes()).hexdig
 def main():
     if '--write-readme' in sys.argv:
         (root/'README.md').write_text(readme(), encoding='utf-8')
+        (root/'nbs/strokes.js').write_bytes((root/'dsketch_nb/static/strokes.js').read_bytes())
         return 0
     before, bad = digest(), []
     for command in ('nbdev_export', 'nbdev_clean'):
@@ -27,6 +28,7 @@ def main():
         after = digest()
         bad += [f'{command} changes {f}: run it and commit the result' for f in sorted({*before, *after}) if before.get(f) != after.get(f)]
         before = after
+    if (root/'nbs/strokes.js').read_bytes() != (root/'dsketch_nb/static/strokes.js').read_bytes(): bad.append('nbs/strokes.js, which the site serves, differs from dsketch_nb/static/strokes.js: run `make readme`')
     if (root/'README.md').read_text(encoding='utf-8') != readme(): bad.append('README.md differs from nbs/index.ipynb: run `make readme`')
     print('\n'.join(bad) or 'Notebooks are clean, the package is what they export, README.md is the index page.')
     return bool(bad)
