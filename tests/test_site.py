@@ -1,0 +1,145 @@
+"""The site that `nbdev_docs` makes: its pages can be processed, every picture says in words what it shows, and every link inside arrives."""
+import json, os, re, shutil, subprocess, sys, warnings
+from pathlib import Path
+
+import pytest
+import yaml
+
+root = Path(__file__).parent.parent
+pages = sorted(p for p in (root/'nbs').rglob('*.ipynb') if not any(o.startswith(('.', '_')) for o in p.relative_to(root).parts))
+name = lambda p: p.relative_to(root/'nbs').with_suffix('').as_posix()
+
+def cells(page, *kinds): return [c for c in json.loads(page.read_text(encoding='utf-8'))['cells'] if c['cell_type'] in kinds]
+def text(o): return o if isinstance(o, str) else ''.join(o)
+def prose(source):
+    "Markdown without its code, in which brackets are no links and `<img>` is no picture."
+    return re.sub(r'^(```+|~~~+).*?^\1|(`+)(?!`).*?(?<!`)\2(?!`)|<!--.*?-->', '', text(source), flags=re.S | re.M)
+
+LINK, TAG_LINK = re.compile(r'\]\(<?([^)\s>]+)'), re.compile(r'''<(?:a|img|source|video|script)\b[^>]*?\s(?:href|src)=["']([^"']+)''')
+def links(source): return LINK.findall(prose(source)) + TAG_LINK.findall(prose(source))
+def is_outside(link): return re.match(r'[a-z][a-z+.-]*:|//', link)
+
+def anchors(markdown):
+    "Where a link may arrive in a text: its headings as Pandoc names them, and explicit ids."
+    found = set(re.findall(r'''\sid=["']([^"']+)''', markdown))
+    for heading in re.findall(r'^#{1,6} +(.+?) *$', re.sub(r'^(```+).*?^\1', '', markdown, flags=re.S | re.M), re.M):
+        words, _, given = heading.partition(' {')
+        words = re.sub(r'\[([^]]*)\]\([^)]*\)', r'\1', words).lower()
+        found.add(re.sub(r'^[^a-z]+', '', '-'.join(re.sub(r'[^\w\s.-]', '', words).split())))
+        found.update(re.findall(r'#([\w.-]+)', given))
+    return found
+
+def page_anchors(page): return set().union(*(anchors(text(c['source'])) for c in cells(page, 'markdown')))
+
+def broken(page, sources):
+    "The links of a page that arrive nowhere: no such file, or no such heading."
+    wrong = []
+    for link in (o for s in sources for o in links(s) if not is_outside(o)):
+        where, _, anchor = link.partition('#')
+        goal = (page.parent/where).resolve() if where else page
+        if not goal.is_file(): wrong.append(link)
+        elif anchor and anchor not in (page_anchors(goal) if goal.suffix == '.ipynb' else anchors(goal.read_text(encoding='utf-8'))): wrong.append(link)
+    return wrong
+
+def directives(source):
+    "What the lines `#| key: value` at the head of a cell say to Quarto."
+    head = re.match(r'(?:#\|.*\n?)*', source)[0].splitlines()
+    return {k: v for l in head if ':' in l for k, v in yaml.safe_load(l[2:].strip()).items()}
+
+def nameless(html):
+    "The pictures in some HTML of which nothing is said."
+    html = re.sub(r'''<(\w+)\b[^>]*\srole=["']img["'] aria-label=["'][^"']+["'][^>]*>.*?</\1>''', '', html, flags=re.S)       # one name for all that is inside
+    tags = re.findall(r'<img\b[^>]*>', html) + re.findall(r'<svg\b[^>]*>(?:\s*<title>[^<]+)?', html)
+    return [t[:80] for t in tags if not re.search(r'''\s(?:alt|aria-label)=["'][^"']+|\saria-hidden=["']true|<title>''', t)]
+
+def without_words(cell):
+    "The pictures of a cell that have no alternative text."
+    if cell['cell_type'] == 'markdown':
+        source = prose(cell['source'])
+        return re.findall(r'!\[\s*\]\([^)]*\)', source) + nameless(source)
+    wrong, alt = [], directives(text(cell['source'])).get('fig-alt')
+    for o in cell['outputs']:
+        data = o.get('data', {})
+        html = text(data.get('text/html', ''))
+        wrong += nameless(html)
+        if any(k.startswith('image/') for k in data) and not re.search(r'<(img|svg|video|canvas)\b', html):
+            if not (isinstance(alt, str) and len(alt.split()) > 2): wrong.append(f"{text(cell['source'])[:60]!r}: a line `#| fig-alt: \"what is to be seen\"` is missing")
+    return wrong
+
+@pytest.mark.parametrize('page', pages, ids=name)
+def test_links_arrive(page):
+    assert not broken(page, [c['source'] for c in cells(page, 'markdown')])
+
+def test_readme_and_navigation_arrive():
+    assert not broken(root/'README.md', [(root/'README.md').read_text(encoding='utf-8')])
+    navbar = yaml.safe_load((root/'_quarto.yml').read_text(encoding='utf-8'))['website']['navbar']
+    goals = [o['href'] for side in ('left', 'right') for o in navbar.get(side, []) if not is_outside(o['href'])]
+    assert goals and not [o for o in goals if not (root/'nbs'/o).is_file()]
+
+@pytest.mark.parametrize('page', pages, ids=name)
+def test_pictures_have_words(page):
+    assert not [w for c in cells(page, 'markdown', 'code') for w in without_words(c)]
+
+def test_the_checks_see():
+    "What the tests above look for is found when it is there."
+    page = root/'nbs'/'index.ipynb'
+    assert broken(page, ['[a](nowhere.ipynb), [b](00_raster.ipynb#nowhere), ![c](images/nowhere.png), <a href="gone.html">d</a>, `[e](code)`']) == ['nowhere.ipynb', '00_raster.ipynb#nowhere', 'images/nowhere.png', 'gone.html']
+    assert anchors('## Step 1: only the *touched* `pixels`\n### Named {#here}\n```\n# code\n```') == {'step-1-only-the-touched-pixels', 'named', 'here'}
+    shown = [dict(data={'image/png': 'iVBO'})]
+    said = '#| slow\n#| fig-alt: "A line: straight, and \\"thin\\"."\nshow()'
+    assert without_words(dict(cell_type='code', source='show()', outputs=shown)) and not without_words(dict(cell_type='code', source=said, outputs=shown))
+    assert directives(said)['fig-alt'] == 'A line: straight, and "thin".'
+    still = lambda html: without_words(dict(cell_type='code', source='w', outputs=[dict(data={'image/png': '', 'text/html': html})]))
+    assert not still('<img alt="A line">') and still('<img src="x">') and still('<svg width="3"></svg>') and not still('<svg><title>A line</title></svg>')
+    assert not still('<figure role="img" aria-label="A line"><svg></svg></figure>') and still('<figure role="img" aria-label=""><svg></svg></figure>')
+    assert without_words(dict(cell_type='markdown', source='![](a.png)')) and not without_words(dict(cell_type='markdown', source='an `<img>`, ![a line](a.png)'))
+
+@pytest.fixture(scope='module')
+def processed(tmp_path_factory):
+    "The notebooks as `nbdev_docs` hands them to Quarto, made in a copy of the project."
+    copy = tmp_path_factory.mktemp('site')
+    for o in ('settings.ini', '_quarto.yml', 'README.md'): shutil.copy(root/o, copy/o)
+    shutil.copytree(root/'nbs', copy/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints', '_proc', '_docs', 'sidebar.yml'))
+    shutil.copytree(root/'dsketch_nb', copy/'dsketch_nb', ignore=shutil.ignore_patterns('__pycache__'))
+    run = ('from nbdev.quarto import refresh_quarto_yml, nbdev_sidebar; from nbdev.serve import proc_nbs\n'
+           'refresh_quarto_yml(); nbdev_sidebar.__wrapped__(); proc_nbs(n_workers=0)')       # 0: all in this process
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', run], cwd=copy, capture_output=True, text=True,
+                          env=os.environ | {'PYTHONPATH': str(copy), 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'agg'})
+    assert done.returncode == 0, f'nbdev_docs would fail:\n{done.stderr[-2000:]}'
+    return copy
+
+def test_site_is_complete(processed):
+    made = {p.relative_to(processed/'_proc') for p in (processed/'_proc').rglob('*.ipynb')}
+    assert made == {p.relative_to(root/'nbs') for p in pages}
+    sidebar = (processed/'nbs'/'sidebar.yml').read_text(encoding='utf-8')
+    assert all(p.as_posix() in sidebar for p in made)
+    assert (processed/'nbs'/'nbdev.yml').read_text(encoding='utf-8') == (root/'nbs'/'nbdev.yml').read_text(encoding='utf-8'), 'nbs/nbdev.yml is not what settings.ini says'
+    assert (processed/'_proc'/'_quarto.yml').is_file()
+
+def test_processed_links_arrive(processed):
+    "Relative ones, and those that nbdev makes of names in backticks, which lead to a definition on a page of the site."
+    settings = dict(l.split('=', 1) for l in (root/'settings.ini').read_text(encoding='utf-8').splitlines() if '=' in l and l[0] != '#')
+    settings = {k.strip(): v.strip() for k, v in settings.items()}
+    home, goals, sources, wrong = f"{settings['doc_host']}{settings['doc_baseurl']}/", {}, {}, []
+    for page in sorted((processed/'_proc').rglob('*.ipynb')):
+        found = cells(page, 'markdown', 'raw', 'code')
+        sources[page] = [text(c['source']) for c in found if c['cell_type'] == 'markdown'] + [text(o['data']['text/markdown']) for c in found for o in c.get('outputs', []) if 'text/markdown' in o.get('data', {})]
+        front = next((re.search(r'^output-file: *(\S+)', text(c['source']), re.M) for c in found if c['cell_type'] == 'raw'), None)
+        made = front[1] if front else page.with_suffix('.html').name
+        goals[(page.parent.relative_to(processed/'_proc')/made).as_posix()] = set().union(*map(anchors, sources[page]))
+    for page, said in sources.items():
+        wrong += [f'{page.name}: {o}' for o in broken(page, [s for s in said if '[source](' not in s])]
+        for link in (o for s in said for o in links(s) if o.startswith(home)):
+            where, _, anchor = link[len(home):].partition('#')
+            if where not in goals or anchor and anchor not in goals[where]: wrong.append(f'{page.name}: {link}')
+    assert not wrong
+
+def test_processed_pages_convert(processed):
+    from nbconvert import HTMLExporter
+    exporter = HTMLExporter()
+    for page in sorted((processed/'_proc').rglob('*.ipynb')):
+        assert not [w for c in cells(page, 'markdown', 'code') for w in without_words(c)], f'{page.name}: nbdev has lost an alternative text'
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')                # pictures that nbconvert takes no `fig-alt` for
+            html, _ = exporter.from_filename(str(page))
+        assert html.rstrip().endswith('</html>') and '<h' in html
