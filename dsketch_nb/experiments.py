@@ -23,8 +23,9 @@ from fastcore.docments import docments
 from fastcore.meta import delegates
 from PIL import Image, ImageDraw
 
-# %% ../nbs/36_experiments.ipynb #d23dbfc8
+# %% ../nbs/36_experiments.ipynb #2e1fa518
 from .autoencoders import AutoEncoder, Decoder, Encoder, VariationalAutoEncoder, whole_number
+from .classifiers import Classifier, load_classifier
 from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
 from .data import DataSet, _images
 from .draw import draw
@@ -196,7 +197,7 @@ def ink_distances(
     d = torch.cdist(a, b, compute_mode='donot_use_mm_for_euclid_dist')
     return (d.amin(1).mean() + d.amin(0).mean()).item() / 2, mod_hausdorff_distance(a - a.mean(0), b - b.mean(0)).item()
 
-# %% ../nbs/36_experiments.ipynb #b948961f
+# %% ../nbs/36_experiments.ipynb #b1351f72
 class Measures:
     "What is measured of drawings, in the form `evaluate` takes: squared error; then accuracy, and distances summed over images with ink, per image."
     def __init__(self,
@@ -224,7 +225,6 @@ def classifier_for(
             config = read_tensors(name)[0].get('config', {})
             if 'model' in config and config.get('dataset') == type(data).__name__: weights = name
         if weights is None: return None
-    from dsketch_nb.classifiers import load_classifier
     return load_classifier(weights, data.size, data.channels, data.classes, model)
 
 # %% ../nbs/36_experiments.ipynb #b2cebde4
@@ -404,7 +404,7 @@ def _train(o, argv):
     t = train_autoencoder(output=o.output, resume=o.resume, callbacks=[Progress()], command=shlex.join(['autoencoder-experiment', *argv]), **flags)
     if t.main_process and not t.stopped: print(f"{o.output}: after epoch {t.epoch}, " + 'mse {mse:.5f}, loss {loss:.5f} on the {images:,} images of the test set'.format(**t.test))
 
-# %% ../nbs/36_experiments.ipynb #5b68ca19
+# %% ../nbs/36_experiments.ipynb #b187dc33
 def _eval_flags(p, argv):
     "The flags of `eval`."
     weights, known = _named(argv, weights=None)['weights'], {}
@@ -413,7 +413,7 @@ def _eval_flags(p, argv):
         known = about['config'] | about.get('elsewhere', {})
     p.add_argument('--weights', required=True, metavar='FILE', help='weights or a checkpoint of `train`, or the name of weights that come with the package' + _provided('encoder'))
     p.add_argument('--classifier-weights', metavar='FILE', help='who reads the drawings; none: what comes with the package for the data set, if anything does')
-    p.add_argument('--classifier-model', metavar='CLASS', help='the class which that should be of')
+    p.add_argument('--classifier-model', metavar='CLASS', help=f"the class which that should be of: {', '.join(sorted(Classifier.known))}")
     p.add_argument('--output', metavar='FOLDER', help='where reconstructions, strokes and eval.json go; none: nowhere')
     _settings_flags(p, known, _LEARNING)
     _class_flags(p, argv, known, 'encoder', 'decoder', 'dataset')

@@ -259,7 +259,7 @@ def test_what_cannot_be_drawn_is_one_line(capsys, unbroken, pictures, tmp_path, 
 @pytest.fixture(scope='module')
 def reader(tmp_path_factory):
     "A classifier of the digits, good enough to tell."
-    train_classifier = pytest.importorskip('dsketch_nb.classifiers').train_classifier
+    from dsketch_nb.classifiers import train_classifier
     t = train_classifier('MnistCNN', 'Digits', tmp_path_factory.mktemp('reader')/'run', epochs=3, batch_size=20)
     assert t.test['accuracy'] > .85
     return t.output/'model.safetensors'
