@@ -361,3 +361,25 @@ def test_layers_have_the_ink_of_the_stroke():
             w, e = np.array(soft_profile(sigma, True, n)).T
             assert abs((e * -np.diff(np.r_[w, 0]**2)).sum() / (4*sigma**2) - 1) < .02
             assert (np.diff(w) < 0).all() and (np.diff(e) > -1e-9).all() and len(w) <= n and w[-1] >= 1
+
+
+# --- from strokes
+
+@pytest.mark.parametrize('compose', ['ink', 'paint'])
+def test_from_strokes(compose):
+    "The inverse of `strokes()`; in paint the order stays, in ink neighbours are found."
+    s = random_scene(tuple(KINDS), n=6, size=(40, 60), compose=compose, alpha=.4)
+    t = Scene.from_strokes(s.strokes(), 40, 60, compose, s.paper)
+    assert t.size == s.size and len(t) == len(s) and (t.draw() - s.draw()).abs().max() < .03        # curves have other chords
+    a, b = s.strokes(), t.strokes()
+    if compose == 'ink': a, b = (sorted(x, key=lambda k: (k.curved, len(k.path), k.path)) for x in (a, b))
+    for x, y in zip(a, b):
+        assert x.curved == y.curved and x.point == y.point
+        np.testing.assert_allclose(x.path[0], y.path[0], atol=1e-3), np.testing.assert_allclose([x.sigma, x.alpha, *x.colour], [y.sigma, y.alpha, *y.colour], atol=1e-5)
+    assert len(Scene.from_strokes([], 4, 5)) == 0
+
+def test_one_drawing_of_ink_has_one_text():
+    s = random_scene(n=30, size=(40, 60))
+    g = s.groups[0]
+    turned = Scene(40, 60).add('segments', g.params.detach().flip(0), g.colour.detach().flip(0), g.sigma2.flip(0))
+    assert turned.to_svg() == s.to_svg()
