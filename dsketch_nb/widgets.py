@@ -123,7 +123,7 @@ class Picture(anywidget.AnyWidget):
       return () => { model.off('change:value', load); model.off('change', show); URL.revokeObjectURL(address); };
     } };"""
     _css = """.dsketch-picture { margin: 0; font: 13px/1.4 var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit); }
-      .dsketch-picture img { max-width: 100%; box-sizing: border-box; border: 1px solid #b3b3b3; image-rendering: pixelated; display: block; }
+      .dsketch-picture img { max-width: 100%; box-sizing: border-box; border: 1px solid #b3b3b3; display: block; }
       .dsketch-picture p { margin: .3em 0; } .dsketch-picture p:empty { display: none; } .dsketch-picture [role=alert] { font-weight: bold; }"""
     value = traitlets.Bytes(b'').tag(sync=True) # of a PNG
     alt, caption, alert = (traitlets.Unicode('').tag(sync=True) for _ in range(3))
@@ -138,7 +138,7 @@ def control(
 )->ipywidgets.ValueWidget:
     "The control that suits a value."
     common = dict(value=value, description=name, tooltip=tip or name)
-    look = dict(style={'description_width': '7em'}, layout={'width': '22em', 'max_width': '100%'})
+    look = dict(style={'description_width': '7em'}, layout={'width': '22em', 'max_width': 'calc(100% - 4px)'})
     if isinstance(choice, list): return ipywidgets.Dropdown(options=choice, **common, **look)
     if isinstance(value, bool): return ipywidgets.Checkbox(indent=True, **common, **look)
     if not isinstance(value, (int, float)):
@@ -379,7 +379,7 @@ class Player(anywidget.AnyWidget):
       return () => { model.off('change', show); clearInterval(timer); address.forEach(o => URL.revokeObjectURL(o)); };
     } };"""
     _css = """.dsketch-player { font: 13px/1.4 var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit); }
-      .dsketch-player img { max-width: 100%; box-sizing: border-box; border: 1px solid #b3b3b3; image-rendering: pixelated; display: block; }
+      .dsketch-player img { max-width: 100%; box-sizing: border-box; border: 1px solid #b3b3b3; display: block; }
       .dsketch-player div { display: flex; gap: .8em; align-items: center; padding: .4em 0; } .dsketch-player button { width: 5em; padding: .2em; }
       .dsketch-player input { width: 16em; min-width: 6em; } .dsketch-player p { margin: 0; }"""
     frames = traitlets.List(traitlets.Bytes()).tag(sync=True) # PNGs
