@@ -19,9 +19,9 @@ from scipy.spatial import cKDTree
 from torchvision import datasets as tv
 from torchvision.datasets.utils import download_and_extract_archive, extract_archive
 
-# %% ../nbs/37_oneshot.ipynb #664f82df
+# %% ../nbs/37_oneshot.ipynb #ce74beed
 from .classifiers import load_classifier
-from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
+from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, stoppable
 from .data import _grey, centred
 from .losses import ink_coordinates, mod_hausdorff_distance
 

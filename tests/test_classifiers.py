@@ -171,7 +171,7 @@ def test_the_command_leaves_what_it_promises(tmp_path, capsys):
     line = f'--model ScaledMnistCNN --dataset Digits --epochs 4 --snapshot-epochs 2 --optimiser SGD --momentum 0.8 --learning-rate 0.05 --half --valset-size-per-class 5 --output {run}'
     main(line.split())
     out = capsys.readouterr().out
-    assert sorted(o.name for o in run.iterdir()) == ['checkpoint.safetensors', 'config.json', 'log.csv', 'model.safetensors', 'weights_0002.safetensors', 'weights_0004.safetensors']
+    assert sorted(o.name for o in run.glob('[!.]*')) == ['checkpoint.safetensors', 'config.json', 'log.csv', 'model.safetensors', 'weights_0002.safetensors', 'weights_0004.safetensors']
     config = json.loads((run/'config.json').read_text())
     assert config['command'] == f'train_classifiers {line}' and config['settings']['momentum'] == .8 and config['config']['dataset_options']['valset_size_per_class'] == 5
     assert config['config']['optimiser'] == 'SGD with momentum 0.8' and len((run/'log.csv').read_text().splitlines()) == 5
