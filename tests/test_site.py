@@ -137,6 +137,7 @@ def test_processed_links_arrive(processed):
 def test_processed_pages_convert(processed):
     from nbconvert import HTMLExporter
     exporter = HTMLExporter()
+    exporter.register_filter('clean_html', lambda html: html)  # half of the time, to tidy code that is our own
     for page in sorted((processed/'_proc').rglob('*.ipynb')):
         assert not [w for c in cells(page, 'markdown', 'code') for w in without_words(c)], f'{page.name}: nbdev has lost an alternative text'
         with warnings.catch_warnings():
