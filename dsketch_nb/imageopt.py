@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COUNTS', 'PRESETS', 'OUTPUTS', 'load_picture', 'random_scene', 'Callback', 'ImageOptimiser', 'Sigma2Schedule', 'Best',
-           'LearnWidths', 'Cosine', 'Progress', 'Frames', 'Snapshots', 'save_all', 'Restarts', 'Reseed', 'Checkpoint',
-           'Settings', 'imageopt', 'imageopt_folder', 'main']
+           'LearnWidths', 'Cosine', 'Progress', 'Frames', 'Snapshots', 'save_all', 'save_vectors', 'Restarts', 'Reseed',
+           'Checkpoint', 'Settings', 'imageopt', 'imageopt_folder', 'main']
 
 # %% ../nbs/20_imageopt.ipynb #a2dd533e
 import argparse, csv, functools, glob, hashlib, inspect, io, json, math, sys, time, warnings
@@ -25,7 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.nn.utils import parametrize
 from tqdm.auto import tqdm
 
-# %% ../nbs/20_imageopt.ipynb #ebe9e9cb
+# %% ../nbs/20_imageopt.ipynb #0ed26d1c
 from .raster import pixel_pitch
 from .scene import Scene, replacing
 from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
@@ -35,6 +35,7 @@ from .perceptual import MissingWeights   # and its losses are known by name from
 from .placement import image_gradient, removal_cost, strokes_along
 from .animation import FILMS, check_film, save_film   # and scenes can draw themselves
 from .plotter import plot_svg, save_plot
+from .sharp import sharpened
 
 # %% ../nbs/20_imageopt.ipynb #4505df10
 def _open(image):
@@ -256,7 +257,7 @@ class Best(Callback):
         self.loss, self.width = state['loss'], state['width']
         self.best = {k.removeprefix('best.'): v for k, v in state.items() if k.startswith('best.')} or None
 
-# %% ../nbs/20_imageopt.ipynb #27aef687
+# %% ../nbs/20_imageopt.ipynb #6c808917
 class _Width(torch.nn.Module):
     "sigma2 from log sigma."
     def forward(self, log_sigma): return (2*log_sigma).exp()
@@ -293,7 +294,7 @@ class Cosine(Callback):
     def after_step(self, o):
         for g, lr in zip(o.optimiser.param_groups, self.base): g['lr'] = lr * self.at(min(o.iteration / o.iters, 1))
 
-# %% ../nbs/20_imageopt.ipynb #89b2f49c
+# %% ../nbs/20_imageopt.ipynb #81de63b8
 class Progress(Callback):
     "A progress bar with the loss."
     def __init__(self, bar=None): self.bar, self.shared = bar, bar is not None    # bar: one for several images, whose total is the caller's business
@@ -324,8 +325,16 @@ class Snapshots(Callback):
         if o.iteration % self.steps == 0: save_all(o.scene, self.path/f'snapshot_{o.iteration:06d}')
 
 def save_all(scene, stem):
-    "stem.png, stem.pdf and stem.svg."
-    scene.save_png(f'{stem}.png'); scene.save_pdf(f'{stem}.pdf'); scene.save_svg(f'{stem}.svg')
+    "stem.png, stem.pdf and stem.svg; the vectors of paint [fitted](08_sharp.ipynb) to the picture."
+    scene.save_png(f'{stem}.png'); save_vectors(scene, f'{stem}.pdf')
+
+def save_vectors(scene, pdf):
+    "A PDF, and an SVG of the same name."
+    if scene.compose == 'paint':
+        plain = Scene(*scene.size, scene.compose, scene.paper)                # while they are learned, widths are no plain numbers
+        for g in scene.groups: plain.add(g.kind, g.params, g.colour, g.sigma2, g.alpha, g.segments)
+        scene = sharpened(plain)
+    scene.save_pdf(pdf); scene.save_svg(Path(pdf).with_suffix('.svg'))
 
 # %% ../nbs/20_imageopt.ipynb #e990540c
 class Restarts(Callback):
@@ -748,7 +757,7 @@ def _parser(argv):
     p.set_defaults(**{k: v for k, v in values.items() if k not in options(Settings)})
     return p
 
-# %% ../nbs/20_imageopt.ipynb #073eecf7
+# %% ../nbs/20_imageopt.ipynb #fb905815
 def _check_writable(path):
     "Find out before the work, not after it."
     with replacing(path) as tmp:
@@ -766,15 +775,13 @@ class _Outputs(Callback):
             with replacing(self.o.target_raster) as tmp:
                 Image.fromarray((opt.target.cpu()*255).round().byte().expand(3, -1, -1).movedim(0, -1).contiguous().numpy()).save(tmp, 'PNG')
         if self.o.init_raster: opt.scene.save_png(self.o.init_raster)
-        if self.o.init_pdf: self.pdf(opt.scene, self.o.init_pdf)
+        if self.o.init_pdf: save_vectors(opt.scene, self.o.init_pdf)
     def after_fit(self, opt):
         if self.o.final_raster: opt.scene.save_png(self.o.final_raster)
-        if self.o.final_pdf: self.pdf(opt.scene, self.o.final_pdf)
+        if self.o.final_pdf: save_vectors(opt.scene, self.o.final_pdf)
         if self.o.scene: opt.scene.save(self.o.scene)
         if self.o.film: opt.scene.save_animation(self.o.film)
         if self.o.plot: save_plot(opt.scene, self.o.plot, **flags_of(self.o, plot_svg))
-    def pdf(self, scene, path):
-        scene.save_pdf(path); scene.save_svg(Path(path).with_suffix('.svg'))
 
 # %% ../nbs/20_imageopt.ipynb #695e1ac6
 def _outputs(o):
@@ -814,11 +821,11 @@ def _run(o):
     if o.animation: save_film([f for _, f in frames.frames], o.animation, fps=12.5)
     return scene
 
-# %% ../nbs/20_imageopt.ipynb #e8bb66cc
+# %% ../nbs/20_imageopt.ipynb #afd35837
 def main(argv=None):
     "The command `imageopt`: one line and exit code 2 for bad input; Ctrl-C or SIGTERM writes the best so far."
     parser = _parser(argv)
     o = parser.parse_args(argv)
-    with one_line_errors(parser, MissingWeights), stoppable():
+    with one_line_errors(parser, MissingWeights, ImportError), stoppable():
         try: _run(o)
         except KeyboardInterrupt: parser.exit(130, f'{parser.prog}: stopped\n')

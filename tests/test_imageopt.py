@@ -104,3 +104,13 @@ def test_any_image_alone(tmp_path, make, size):
     assert Image.open(out).size == size
     a, b = load_picture(out), load_picture(tmp_path/name, size[0])
     assert (a - b).square().mean() < max(.75*b.var(), .002)
+
+def test_the_vectors_of_a_painting_look_like_its_picture(tmp_path):
+    resvg, io, np = (pytest.importorskip(m) for m in ('resvg_py', 'io', 'numpy'))
+    r = run('sample:china', '--width', 120, '--lines', 200, '--iters', 60, '--init-pdf', 'i.pdf', '--final-pdf', 'f.pdf', '--final-raster', 'f.png', '--snapshots-path', 'way', '--snapshots-steps', 30, cwd=tmp_path)
+    assert r.returncode == 0, r.stderr
+    for name in ('f', 'way/snapshot_000030', 'way/snapshot_000060'):
+        if name != 'f': assert (tmp_path/f'{name}.pdf').is_file()
+        shown = np.asarray(Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=(tmp_path/f'{name}.svg').read_text())))).convert('RGB'))/255
+        drawn = np.asarray(Image.open(tmp_path/f'{name}.png').convert('RGB'))/255
+        assert -10*np.log10(np.square(shown - drawn).mean()) > 26, name
