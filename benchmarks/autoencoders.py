@@ -5,7 +5,7 @@ python benchmarks/autoencoders.py --dataset-root ROOT [--decoders NAME[:option=v
 All 60,000 images of MNIST to train on, 10,000 to test; batches of 48, SimpleMLPEncoder, a latent of 64, squared error, sigma2 0.01, Adam at 0.001; options not given are the defaults.
 `train` is the mean squared error over the first and the last epoch, while it learns; `test` that of the last weights. Medians of the seeds, and in brackets from the least to the greatest.
 `read` is the share of the reconstructed test digits that the classifier names rightly. `strokes` are those with ink, an image. `s` is an epoch's time, the best of all.
-A step is timed with its parts in turn, medians: `network` is encoder and decoder forward and backward and the optimiser, `draw` the call of that name forward and backward, `rest` all else.
+A step and its parts are timed in turn, 200 times, and the least taken, which other work on the machine hardly touches: `network` is encoder and decoder forward and backward and the optimiser, `draw` the call of that name forward and backward, `rest` all else.
 `load` is the machine's mean number of busy processes at the end of the row: above the number of cores, times say little.
 """
 import argparse, os, platform, time
@@ -61,8 +61,8 @@ def seconds(f):
     f()
     return time.perf_counter() - start
 
-def parts(t, rounds=60):
-    "Seconds of a step of a trained `Trainer`, of its networks and of `draw` alone, in turn, medians; None where drawing is part of the network."
+def parts(t, rounds=200):
+    "Seconds of a step of a trained `Trainer`, of its networks and of `draw` alone; None where drawing is part of the network."
     model, batches = t.model.train(), chain.from_iterable(repeat(t.loader))
     if isinstance(model.decoder, Recurrent) or getattr(model.decoder, 'exact', False): return None
     images, labels = next(batches)
@@ -83,7 +83,7 @@ def parts(t, rounds=60):
         out = draw(vertices, model.decoder.size, model.decoder.sigma2, alpha=ink) if ink is None or ink.dim() == 2 else draw(vertices, model.decoder.size, model.decoder.sigma2, ink, compose='ink')
         torch.autograd.grad(out, [o for o in (vertices, ink) if o is not None], down)
     times = [[seconds(f) for f in (step, network, only_draw)] for _ in range(rounds)]
-    return [median(o) for o in zip(*times[5:])]
+    return [min(o) for o in zip(*times)]
 
 def spread(values, digits=4):
     "The median, and from where to where."
