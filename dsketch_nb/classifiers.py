@@ -175,6 +175,9 @@ class Training:
     seed:int = 1 # first weights, order of images, dropout, augmentation
     device:str = None # torch device; cuda if there
 
+    def __post_init__(self):
+        for k in ('epochs', 'batch_size', 'snapshot_epochs'): whole_number(getattr(self, k), k)         # now, not after hours without labels
+
 class Snapshots(Callback):
     "Weights every so many epochs, as weights_EPOCH.safetensors."
     def __init__(self,

@@ -184,7 +184,7 @@ def test_the_command_leaves_what_it_promises(tmp_path, capsys):
     assert load_classifier(run/'weights_0002.safetensors').size == (28, 28)
 
 def test_barlow_from_the_command_line(tmp_path, capsys):
-    main_barlow(f'--model ScaledMnistCNN --dataset Digits --barlow-epochs 3 --barlow-batch-size 64 --epochs 2 --learning-rate 0.002 --output {tmp_path}/run'.split())
+    main_barlow(f'--model ScaledMnistCNN --dataset Digits --barlow-epochs 3 --barlow-batch-size 64 --epochs 8 --learning-rate 0.005 --output {tmp_path}/run'.split())
     right = float(capsys.readouterr().out.split()[1].rstrip(','))
     assert right > .4 and (tmp_path/'run'/'barlow'/'log.csv').read_text().startswith('epoch,loss,invariance,redundancy,')
     config = json.loads((tmp_path/'run'/'config.json').read_text())['config']
