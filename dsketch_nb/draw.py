@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['COMPOSE', 'BACKENDS', 'Strokes', 'Backend', 'draw']
 
-# %% ../nbs/02_draw.ipynb #37e0bc20
+# %% ../nbs/02_draw.ipynb #79d963da
 import math
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from importlib import import_module
 from typing import Optional
 
@@ -67,11 +67,12 @@ def _ragged(vertices, offsets, image, batch):
     if not torch.compiler.is_compiling(): _check_ragged(vertices, offsets, image, b)
     return vertices, offsets, image, [b], (n,)
 
-# %% ../nbs/02_draw.ipynb #480e56de
+# %% ../nbs/02_draw.ipynb #8ff9a1b1
 COMPOSE = ('softor', 'ink', 'paint')
 
 def _spread(x, name, lead, tail, like):
     "`x` as a tensor of shape [prod(lead), *tail], from a number or anything that broadcasts to [*lead, *tail]."
+    if isinstance(x, (int, float)): return like.new_full((math.prod(lead), *tail), x)
     if not isinstance(x, Tensor): x = torch.as_tensor(x, dtype=like.dtype, device=like.device)
     if x.device != like.device: raise ValueError(f"{name} is on {x.device} and vertices on {like.device}: move one with .to()")
     try: x = x.to(like.dtype).expand(*lead, *tail)
@@ -93,7 +94,7 @@ def _check(vertices, size, compose, colour, background, offsets, image, batch):
     if compose != 'paint' and background is not None: raise ValueError(f"background is given, but compose={compose!r} draws on nothing: use compose='paint'")
     if offsets is None and (image is not None or batch is not None): raise ValueError("image and batch go with offsets: a padded batch [*, N, K, 2] has its images in its leading axes")
 
-# %% ../nbs/02_draw.ipynb #fae67e6b
+# %% ../nbs/02_draw.ipynb #b0c8d298
 def _finite(name, x):
     if x is not None and not torch.isfinite(x).all(): raise ValueError(f"{name} holds NaN or infinity: look for a step that was too long, or a division by zero")
 
@@ -111,18 +112,18 @@ def _strokes(vertices, size, sigma2, colour, alpha, compose, background, offsets
     one = partial(_spread, like=vertices)
     sigma2 = one(sigma2, 'sigma2', per_stroke, ())
     alpha = None if alpha is None else one(alpha, 'alpha', per_stroke, ())
-    if colour is None: colour = vertices.new_ones(1)
-    colour = torch.as_tensor(colour, dtype=vertices.dtype, device=vertices.device)
-    C = colour.shape[-1] if colour.dim() else 1
-    colour = one(colour, 'colour', per_stroke, (C,))
-    if compose == 'paint': alpha = vertices.new_ones(()).expand(len(image)) if alpha is None else alpha
+    if colour is None: colour = vertices.new_ones(len(image), 1)
+    else:
+        colour = torch.as_tensor(colour, dtype=vertices.dtype, device=vertices.device)
+        colour = one(colour, 'colour', per_stroke, colour.shape[-1:] or (1,))
+    if compose == 'paint': alpha = vertices.new_ones(len(image)) if alpha is None else alpha
     elif alpha is not None:
         if not torch.compiler.is_compiling(): _finite('alpha', alpha)
         colour, alpha = colour * alpha[:, None], None
     if background is not None:
         background = torch.as_tensor(background, dtype=vertices.dtype, device=vertices.device)
         if background.dim() == 1: background = background[:, None, None]
-        background = one(background, 'background', lead, (C, *size))
+        background = one(background, 'background', lead, (colour.shape[1], *size))
     pitch = pixel_pitch(*size) if pitch is None else float(pitch)
     if not 0 < pitch < math.inf: raise ValueError(f"pitch {pitch} must be above 0: leave it out for {pixel_pitch(*size):.4g}")
     return Strokes(vertices, offsets, image, sigma2, colour, alpha, background, size, math.prod(lead), pitch), lead
@@ -292,7 +293,7 @@ class _Kernels(torch.autograd.Function):
         *_, kept = ctx.saved_tensors                     # refuses what was changed in place since
         return *ctx.module.backward(ctx.st, kept, grad), None, None
 
-# %% ../nbs/02_draw.ipynb #262abadf
+# %% ../nbs/02_draw.ipynb #35164d00
 @dataclass
 class Backend:
     "A way to draw `Strokes`: a function, or the name of a module with `forward` and `backward`."
@@ -300,7 +301,7 @@ class Backend:
     module:str=None # or a module with forward(strokes) -> image, kept (tensors) and backward(strokes, kept, grad) -> gradients by vertices, sigma2, colour, alpha and background
     device:str='any' # the type of device it draws on
 
-    @property
+    @cached_property
     def kernels(self): return import_module(self.module)
 
     def __call__(self, st):
@@ -354,7 +355,7 @@ def _compiling(st, backend):
     if BACKENDS[backend].draw: return torch.compiler.disable(BACKENDS[backend])(st)
     return torch.ops.dsketch_nb.draw(st.vertices, st.offsets, st.image, st.sigma2, st.colour, st.alpha, st.background, *st.size, st.batch, st.pitch, backend)[0]
 
-# %% ../nbs/02_draw.ipynb #c5b0fc74
+# %% ../nbs/02_draw.ipynb #1f68adc8
 def draw(
     vertices:Tensor, # [*, N, K, 2] polylines of K vertices in grid units, (row, col), shorter ones padded by repeating their last vertex; or ragged [V, 2] with `offsets`
     size:tuple, # (height, width) in pixels
@@ -377,4 +378,4 @@ def draw(
     else:
         out = vertices.new_zeros(st.batch, st.colour.shape[1], *st.size) + vertices.sum()   # nothing to draw: a sum of nothing
         if st.background is not None: out = out + st.background
-    return out.reshape(*lead, *out.shape[1:])
+    return out if [*lead] == [st.batch] else out.reshape(*lead, *out.shape[1:])

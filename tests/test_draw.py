@@ -1,5 +1,5 @@
-"""`draw` against the dense reference in float64: random scenes with degenerate strokes, in value and in every gradient."""
-import math
+"""`draw` against the dense reference in float64: random scenes with degenerate strokes, in value and in every gradient; as an operator, in compiled code, in half precision."""
+import math, os, shutil, subprocess, sys
 
 import pytest, torch
 from hypothesis import given, settings, strategies as st
@@ -146,3 +146,148 @@ def test_a_row_that_crosses_a_stroke_twice(compose):
         g, = torch.autograd.grad((out * torch.linspace(-1, 1, out.numel()).reshape(out.shape)).sum(), vertices)
         grads.append((out.detach(), g))
     for a, b in zip(*grads): torch.testing.assert_close(a, b, atol=1e-5*b.abs().max().item(), rtol=0)
+
+def operands(compose, dtype=torch.float32, seed=0):
+    "What the operator takes: three ragged strokes on two images, drawn with `compose`."
+    g = torch.Generator().manual_seed(seed)
+    rand = lambda *n: torch.rand(*n, generator=g, dtype=dtype)
+    more = (rand(3), rand(2, 3, 11, 14)) if compose == 'paint' else (None, None)
+    tensors = rand(8, 2)*2 - 1, torch.tensor([0, 1, 3, 8]), torch.tensor([0, 1, 1]), rand(3)*.05 + .01, rand(3, 3), *more
+    return *(t.requires_grad_() if t is not None and t.is_floating_point() else t for t in tensors), 11, 14, 2, 2/10, 'numba'
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('compose', ['ink', 'paint'])
+def test_the_operator_is_a_proper_one(compose, dtype):
+    torch.library.opcheck(torch.ops.dsketch_nb.draw.default, operands(compose, dtype))
+
+@pytest.mark.parametrize('compose', ['ink', 'paint'])
+def test_the_operator_draws_what_draw_draws(compose):
+    *tensors, h, w, batch, pitch, backend = operands(compose)
+    vertices, offsets, image, sigma2, colour, alpha, background = tensors
+    floats = [x for x in (vertices, sigma2, colour, alpha, background) if x is not None]
+    weights = torch.linspace(-1, 1, batch*3*h*w).reshape(batch, 3, h, w)
+    results = []
+    for out in (torch.ops.dsketch_nb.draw(*tensors, h, w, batch, pitch, backend)[0],
+                draw(vertices, (h, w), sigma2, colour, alpha, compose, background, offsets, image, batch, pitch, backend)):
+        results.append([out.detach(), *torch.autograd.grad((out*weights).sum(), floats)])
+    assert all(torch.equal(a, b) for a, b in zip(*results))
+
+def test_the_operator_refuses_what_draw_refuses():
+    good = operands('ink')
+    for i, bad, names in ((0, torch.full((8, 2), math.nan), 'vertices'), (1, torch.tensor([0, 1, 3, 7]), 'offsets'), (2, torch.tensor([0, 1, 2]), 'image'),
+                          (3, torch.tensor([.1, 0, .1]), 'sigma2'), (4, torch.full((3, 3), math.inf), 'colour')):
+        with pytest.raises(ValueError, match=names): torch.ops.dsketch_nb.draw(*good[:i], bad, *good[i+1:])
+
+class Decoder(torch.nn.Module):
+    "A small network that draws."
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = torch.nn.Linear(6, 4*3*2 + 4)
+    def forward(self, z, **kw):
+        points, alpha = self.net(z).split([24, 4], -1)
+        return draw(points.tanh().unflatten(-1, (4, 3, 2)), (15, 18), .02, alpha=alpha.sigmoid(), **kw)
+
+compilers = ['aot_eager'] + ['inductor']*bool(shutil.which('g++'))   # the last stage wants a C++ compiler on the CPU
+
+@pytest.mark.parametrize('compiler', compilers)
+def test_inside_a_compiled_training_step(compiler):
+    "One graph without a break, also for a batch of another size; the same steps as without the compiler."
+    def loss(model, z): return (model(z) - .3).square().mean()
+    torch._dynamo.reset()
+    histories = []
+    for step in (loss, torch.compile(loss, backend=compiler, fullgraph=True)):
+        model = Decoder()
+        optimiser, history = torch.optim.SGD(model.parameters(), lr=2.), []
+        for n in (5, 5, 3, 7):
+            value = step(model, torch.linspace(-1, 1, 6*n).reshape(n, 6))
+            optimiser.zero_grad(); value.backward(); optimiser.step()
+            history.append(value.item())
+        histories.append(history)
+    assert histories[0] == pytest.approx(histories[1], rel=1e-5) and histories[0][0] != histories[0][1]
+
+@pytest.mark.parametrize('compose', COMPOSE)
+def test_every_way_to_compose_compiles(compose):
+    torch._dynamo.reset()
+    v = lines(6).requires_grad_()
+    more = {} if compose == 'softor' else dict(colour=torch.rand(6, 3), compose=compose) | (dict(background=.5) if compose == 'paint' else {})
+    def f(v): return draw(v, (12, 13), .01, **more)
+    compiled = torch.compile(f, backend='aot_eager', fullgraph=True)
+    assert torch.equal(compiled(v), f(v))
+    assert torch.equal(*(torch.autograd.grad(g(v).square().sum(), v)[0] for g in (f, compiled)))
+
+@pytest.mark.parametrize('backend', ['pairs', 'dense'])
+def test_other_backends_work_beside_compiled_code(backend):
+    torch._dynamo.reset()
+    v = lines(6).requires_grad_()
+    def f(v): return draw(v.sin(), (12, 13), .01, backend=backend).square().sum()
+    g, = torch.autograd.grad(torch.compile(f, backend='aot_eager')(v), v)
+    assert torch.equal(g, torch.autograd.grad(f(v), v)[0])
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_is_drawn_in_single(dtype):
+    v = lines(6).to(dtype).requires_grad_()
+    alpha = torch.rand(6, dtype=dtype).requires_grad_()
+    out = draw(v, (20, 21), .01, alpha=alpha)
+    assert out.dtype == torch.float32 and torch.equal(out, draw(v.float(), (20, 21), .01, alpha=alpha.float()))
+    out.sum().backward()
+    assert v.grad.dtype == alpha.grad.dtype == dtype and torch.isfinite(v.grad).all()
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_under_autocast(backend):
+    model, z = Decoder(), torch.linspace(-1, 1, 12).reshape(2, 6)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert model.net(z).dtype == torch.bfloat16
+        out = model(z, backend=backend)
+    assert out.dtype == torch.float32
+    out.sum().backward()
+    assert model.net.weight.grad.dtype == torch.float32 and torch.isfinite(model.net.weight.grad).all()
+    assert (out - model(z, backend=backend)).abs().max() < .1                   # the network's own rounding, no more
+
+@pytest.mark.parametrize('compose', COMPOSE)
+def test_float32_on_a_large_canvas(compose):
+    "Long thin strokes: a coordinate of hundreds of pixels must not cost the digits of a distance of one."
+    g = torch.Generator().manual_seed(5)
+    v, colour = torch.rand(6, 3, 2, generator=g)*2 - 1, torch.rand(6, 3, generator=g)
+    weights = torch.rand(1, 400, 500, generator=g)
+    results = []
+    for backend, dtype in (('numba', torch.float32), ('dense', torch.float64)):
+        w = v.to(dtype).requires_grad_()
+        out = draw(w, (400, 500), (.8*2/399)**2, colour=None if compose == 'softor' else colour, alpha=.7, compose=compose, backend=backend)
+        results.append((out.detach().double(), torch.autograd.grad((out*weights.to(dtype)).sum(), w)[0].double()))
+    for a, b in zip(*results): assert (a - b).abs().max() <= 1e-5*b.abs().max()
+
+def test_paint_in_narrower_bands(monkeypatch):
+    "Where a band of paint would keep too much for its way back, bands are cut again, with the same result."
+    v = lines(30).requires_grad_()
+    def results():
+        out = draw(v, (40, 50), .05, colour=torch.linspace(0, 1, 90).reshape(30, 3), alpha=.5, compose='paint')
+        return out.detach(), torch.autograd.grad(out.square().sum(), v)[0]
+    usual = results()
+    cuts = []
+    plan = compiled._plan
+    monkeypatch.setattr(compiled, '_plan', lambda *a: cuts.append(a[9]) or plan(*a))
+    monkeypatch.setattr(compiled, '_KEEP', 20_000)
+    narrow = results()
+    assert cuts[0] == 16 and cuts[-1] < 16
+    for a, b in zip(usual, narrow): torch.testing.assert_close(a, b, atol=1e-5*b.abs().max().item(), rtol=0)
+
+def test_no_index_leaves_its_array_and_the_wait_is_explained(tmp_path):
+    "With numba's bound checks on, in a fresh cache: the compiler announces itself once, and not where it finds its work done."
+    code = """
+import torch
+from dsketch_nb.draw import draw
+torch.manual_seed(0)
+for h, w in (1, 1), (1, 40), (40, 1), (35, 41):
+    for k in 1, 2, 5:
+        v = (torch.rand(2, 7, k, 2)*3 - 1.5).requires_grad_()
+        for compose in 'ink', 'paint':
+            for sigma2 in 1e-4, .1, 30.:
+                draw(v, (h, w), sigma2, colour=torch.rand(7, 3), compose=compose).sum().backward()
+assert torch.isfinite(v.grad).all()
+"""
+    env = os.environ | dict(NUMBA_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK='1')
+    first, second = (subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert first.stderr.count('compiling the drawing kernels') == 1
+    assert second.returncode == 0 and second.stderr == '', second.stderr
