@@ -4,7 +4,7 @@ python benchmarks/autoencoders.py --dataset-root ROOT [--decoders NAME[:option=v
 
 All 60,000 images of MNIST to train on, 10,000 to test; batches of 48, SimpleMLPEncoder, a latent of 64, squared error, sigma2 0.01, Adam at 0.001; options not given are the defaults.
 `train` is the mean squared error over the first and the last epoch, while it learns; `test` that of the last weights. Medians of the seeds, and in brackets from the least to the greatest.
-`read` is the share of the reconstructed test digits that the classifier names rightly. `strokes` are those with ink, an image. `s` is an epoch's time, the best of all.
+`read` is the share of the reconstructed test digits that the classifier names rightly. `strokes` are those of more than half ink, an image. `s` is an epoch's time, the best of all.
 A step and its parts are timed in turn, 200 times, and the least taken, which other work on the machine hardly touches: `network` is encoder and decoder forward and backward and the optimiser, `draw` the call of that name forward and backward, `rest` all else.
 `load` is the machine's mean number of busy processes at the end of the row: above the number of cores, times say little.
 """

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from fastcore.basics import patch
 from .raster import exp, pixel_grid, softor
-from .curves import bezier_chain_to_polyline, catmull_rom_spline, catmull_rom_to_polyline, curve_edt2_bruteforce
+from .curves import bezier_chain_to_polyline, catmull_rom_spline, catmull_rom_to_bezier, curve_edt2_bruteforce
 from .draw import draw
 from .scene import Scene
 from .command import ByName
@@ -29,8 +29,8 @@ def stroke_vertices(
     params:Tensor, # [*, N, P, 2] positions in grid units, as a `Scene` takes them
 )->Tensor: # [*, N, K, 2] in grid units
     "The polylines that strokes of a kind are drawn as, curves by ten chords a cubic or span."
-    if kind == 'beziers': return _bezier_basis(params.shape[-2], params.dtype, params.device) @ params
-    return catmull_rom_to_polyline(params) if kind == 'catmull_roms' else params
+    if kind == 'catmull_roms': params = catmull_rom_to_bezier(params)                  # the same curve, with a third less to compute
+    return _bezier_basis(params.shape[-2], params.dtype, params.device) @ params if kind in ('beziers', 'catmull_roms') else params
 
 # %% ../nbs/30_autoencoders.ipynb #31adc9d7
 @dataclass
