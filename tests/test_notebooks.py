@@ -1,11 +1,12 @@
 """Every page runs from top to bottom, and is fit to be shown."""
-import json, re, subprocess, sys
+import json, os, re, subprocess, sys
 from pathlib import Path
 
 import pytest
 
 pages = sorted(p for p in (Path(__file__).parent.parent/'nbs').rglob('*.ipynb') if not any(o.startswith(('.', '_')) for o in p.parts[-2:]))
 
+@pytest.mark.skipif('NBDEV_TEST_RAN' in os.environ, reason='`make test` has just run every page by nbdev_test')
 @pytest.mark.parametrize('page', pages, ids=lambda p: p.stem)
 def test_page_runs(page):
     # in a process of its own: a page defines classes, and registers them by name
