@@ -40,13 +40,15 @@ def test_bad_input_is_one_clear_line(tmp_path, change, names):
 @pytest.mark.parametrize('sig', [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_writes_the_best_so_far(tmp_path, sig):
     p = subprocess.Popen([command, 'sample:china', '--loss', 'MSELoss', '--lines', '200', '--width', '60', '--iters', '1000000',
-                          '--colour', '--init-raster', 'i.png', '--final-raster', 'f.png'], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+                          '--colour', '--init-raster', 'i.png', '--final-raster', 'f.png'], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))      # a shell's background jobs ignore it, and so would their children
     for _ in range(600):
         if (tmp_path/'i.png').exists() or p.poll() is not None: break
         time.sleep(.1)
     time.sleep(2)
     p.send_signal(sig)
-    err = p.communicate(timeout=60)[1]
+    try: err = p.communicate(timeout=60)[1]
+    finally: p.kill()
     assert p.returncode == 0 and 'stopped after' in err, err
     target = load_picture('sample:china', 60)
     error = lambda f: (load_picture(tmp_path/f) - target).square().mean()
