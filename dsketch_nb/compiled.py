@@ -22,8 +22,8 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, overload, register_model
 from numba.np.arrayobj import make_array
 
-# %% ../nbs/02a_compiled.ipynb #e10ca952
-from .draw import _check_values, _log_eps
+# %% ../nbs/02a_compiled.ipynb #9b489ce7
+from .draw import THREADS, _check_values, _log_eps
 
 # %% ../nbs/02a_compiled.ipynb #9075691d
 _L = 8                                                   # lanes: float32 fills a 256-bit register
@@ -603,13 +603,13 @@ def _add_up(n0, n1, offsets, first, entry, sums, scale, pitch, by_vertex, by_sig
         for c in range(C): by_colour[n,c] = rest[c]
         if len(by_alpha): by_alpha[n] = rest[C]
 
-# %% ../nbs/02a_compiled.ipynb #656b2edc
-_threads, _pool = max(torch.get_num_threads(), 1), None
+# %% ../nbs/02a_compiled.ipynb #908cd8ab
+_threads, _pool = THREADS, None
 
 def set_threads(
     n:int, # threads that one `draw` on the CPU may use, 1 or more
 )->int: # the number before
-    "How many cores `draw` uses; at the start as many as PyTorch."
+    "How many cores `draw` uses; at the start as many as PyTorch had when `dsketch_nb.draw` was imported."
     global _threads, _pool
     if int(n) != n or n < 1: raise ValueError(f"threads {n} must be a whole number of 1 or more")
     old, _threads, _pool = _threads, int(n), None

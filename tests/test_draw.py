@@ -291,3 +291,9 @@ assert torch.isfinite(v.grad).all()
     assert first.returncode == 0, first.stderr
     assert first.stderr.count('compiling the drawing kernels') == 1
     assert second.returncode == 0 and second.stderr == '', second.stderr
+
+def test_threads_are_counted_before_others_are_turned_down():
+    "`imageopt` turns PyTorch's threads down before the first drawing; ours must not follow."
+    script = "import torch; n = torch.get_num_threads(); import dsketch_nb.draw as d; torch.set_num_threads(1); d.draw(torch.zeros(1, 2, 2), (4, 4), .1); from dsketch_nb import compiled; assert compiled._threads == n, (compiled._threads, n)"
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
