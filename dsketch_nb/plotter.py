@@ -66,7 +66,7 @@ def _greedy(a, b):
         order.append(i)
     return np.array(order, int), flipped[order]
 
-# %% ../nbs/14_plotter.ipynb #3a9b9241
+# %% ../nbs/14_plotter.ipynb #cbb04ae7
 def _two_opt(a, b, order, flipped, sweeps=30):
     "Reverse stretches of the way for as long as one gets shorter by it."
     a, b = np.where(flipped[:, None], b[order], a[order]), np.where(flipped[:, None], a[order], b[order])     # where each line begins and ends
@@ -94,7 +94,8 @@ def ordered(
     if len(lines) < 2: return list(lines)
     a, b = (np.array([p[i] for p in lines], float) for i in (0, -1))
     order, flipped = _two_opt(a, b, *_greedy(a, b))
-    return [lines[i][::-1] if f else lines[i] for i, f in zip(order, flipped)]
+    out = [lines[i][::-1] if f else lines[i] for i, f in zip(order, flipped)]
+    return min(out, list(lines), key=lambda way: pen_travel(way).up)            # a few lines may have come in a better order
 
 # %% ../nbs/14_plotter.ipynb #7c2808aa
 def joined(

@@ -6,6 +6,11 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from hypothesis import settings
+
+# the same examples every time, so that a change is judged and not the luck of the day; DSKETCH_LONG=1 draws new ones
+settings.register_profile('same', derandomize=True)
+if not os.environ.get('DSKETCH_LONG'): settings.load_profile('same')
 
 root = Path(__file__).parent.parent
 QUIET = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync']
