@@ -78,7 +78,7 @@ class MnistCNN(Classifier):
         self.backbone = nn.Sequential(*looks, nn.Linear(*self.leaves(looks), 128), nn.ReLU(), nn.Linear(128, 50))
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(50, classes))
 
-# %% ../nbs/35_classifiers.ipynb #a1af2af1
+# %% ../nbs/35_classifiers.ipynb #527c55d4
 def _reach(span, n, kernel, stride):
     "Of n pixels, those of `span` hold ink: which places of a detector see them, and how much black these see before and after."
     low, high = span
@@ -97,7 +97,8 @@ def on_black(
     for layer in layers:
         if isinstance(layer, nn.Conv2d):
             spans, (up_down, left_right) = zip(*map(_reach, spans, sizes, layer.kernel_size, layer.stride))
-            maps = F.pad(maps - ground, (*left_right, *up_down)) + ground
+            around = *left_right, *up_down                     # black to add, or pixels that no place sees to take away
+            maps = F.pad(F.pad(maps - ground, [max(o, 0) for o in around]), [min(o, 0) for o in around]) + ground
             sizes = [(n - k)//s + 1 for n, k, s in zip(sizes, layer.kernel_size, layer.stride)]
             ground = ground.expand(-1, -1, *layer.kernel_size)
         maps, ground = layer(maps), layer(ground)

@@ -224,7 +224,7 @@ class _ProductPerPixel(torch.autograd.Function):
         f, pixel, out = ctx.saved_tensors
         return (grad * out)[pixel] / f, None, None
 
-# %% ../nbs/02_draw.ipynb #7424f5bc
+# %% ../nbs/02_draw.ipynb #3cb05855
 def _pairs(st):
     "Every touched pair: its stroke, its pixel (counted through the batch) and d2/sigma2 with its gradient; ordered by stroke."
     # pixels are counted from the corner, strokes are thin: the difference of two large numbers wants double precision
@@ -238,14 +238,14 @@ def _pairs(st):
     a, b = px[first], px[last]
     seg, row, col = _touched(a, b, _reach(st.sigma2, st.pitch)[stroke].to(exact), st.size)
     def d2(seg, row, col):
-        rel, m = (torch.stack([row, col], 1) - a[seg]).to(dtype), (b - a).to(dtype)[seg]
+        rel, m = torch.stack([row, col], 1) - a[seg], (b - a)[seg]
         t = ((rel * m).sum(1) / m.square().sum(1).clamp(min=1e-20)).clamp(0, 1)
         return (rel - t[:, None]*m).square().sum(1)
     if len(count) and int(count.max()) > 1:
         keep = _nearest(stroke[seg] * (st.size[0]*st.size[1]) + row*st.size[1] + col, d2(seg, row, col).detach())
         seg, row, col = seg[keep], row[keep], col[keep]
     n = stroke[seg]
-    return n, (st.image[n]*st.size[0] + row)*st.size[1] + col, d2(seg, row, col) * st.pitch**2 / st.sigma2[n]
+    return n, (st.image[n]*st.size[0] + row)*st.size[1] + col, (d2(seg, row, col) * st.pitch**2 / st.sigma2[n]).to(dtype)
 
 def _nearest(key, d2):
     "Of the pairs with equal key, the index of the first that is nearest; in order of key."
