@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FILMS', 'importance', 'stroke_order', 'cut_polylines', 'check_film', 'save_film']
 
-# %% ../nbs/13_animation.ipynb #499beae6
-import copy, math, shutil, subprocess
+# %% ../nbs/13_animation.ipynb #6f5a6793
+import math, shutil, subprocess
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -22,12 +22,12 @@ from .scene import Group, Scene, replacing, _attributes, _hex, _number, _svg_pat
 from .sharp import sharpened
 from .widgets import to_image
 
-# %% ../nbs/13_animation.ipynb #e0a0d260
+# %% ../nbs/13_animation.ipynb #f1018737
 def _fadeable(scene):
     "A copy of a scene whose groups all have strokes, and opacities."
-    scene = copy.deepcopy(scene)
+    scene = scene.copy()
     scene.groups = torch.nn.ModuleList(g for g in scene.groups if len(g))
-    for g in scene.groups: g.alpha = torch.nn.Parameter(torch.ones_like(g.sigma2) if g.alpha is None else g.alpha.detach().clone())
+    for g in scene.groups: g.alpha = torch.nn.Parameter(torch.ones_like(g.sigma2) if g.alpha is None else g.alpha)
     return scene
 
 def importance(

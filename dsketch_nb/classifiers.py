@@ -211,7 +211,7 @@ def trainer(self:Training,
     return Trainer(model, loss_fn, data.train, data.val, **({k: getattr(self, k) for k in same} | instead), optimiser=optimiser, output=output, config=config,
                    notes=notes, callbacks=[Snapshots(self.snapshot_epochs), *callbacks])
 
-# %% ../nbs/35_classifiers.ipynb #d4f845c9
+# %% ../nbs/35_classifiers.ipynb #aec3cdc4
 def _options(cls, flags):
     "All options of a class, those in `flags` as given."
     return {k: flags.get(k, p.default) for k, p in options(cls).items()}
@@ -233,19 +233,7 @@ def _begin(model, dataset, flags):
                   dataset=type(data).__name__, dataset_options={k: v for k, v in theirs.items() if k != 'dataset_root'})
     return settings, net, data, config
 
-def _finish(t, data, half):
-    "Test what has been learned, and keep it with the figures of the test."
-    if t.stopped: return t
-    if half:
-        with torch.no_grad():
-            for v in t.model.state_dict().values():
-                if v.is_floating_point(): v.copy_(v.half())
-    t.model.eval()
-    t.test = t.evaluate(data.test) | {'images': len(data.test)}
-    if t.output and t.main_process: save_weights(t.output/'model.safetensors', t.model, dict(t.about(), test=t.test), half)
-    return t
-
-# %% ../nbs/35_classifiers.ipynb #b45cd9d9
+# %% ../nbs/35_classifiers.ipynb #ecf2bc9a
 def train_classifier(
     model, # a `Classifier`, by name or as a class
     dataset, # a `DataSet`, by name or made already
@@ -259,7 +247,7 @@ def train_classifier(
     settings, net, data, config = _begin(model, dataset, flags)
     t = settings.trainer(net, classification_loss, data, config, output, callbacks, command)
     t.fit(resume)
-    return _finish(t, data, settings.half)
+    return t.conclude(data.test, settings.half)
 
 # %% ../nbs/35_classifiers.ipynb #89d882d4
 def load_classifier(
@@ -339,7 +327,7 @@ def train(self:Classifier, mode=True):
     if self.locked: self.backbone.eval()
     return self
 
-# %% ../nbs/35_classifiers.ipynb #66a15054
+# %% ../nbs/35_classifiers.ipynb #64ec29c1
 def train_classifier_barlow(
     model, # a `Classifier`, by name or as a class
     dataset, # a `DataSet`, by name or made already
@@ -364,7 +352,7 @@ def train_classifier_barlow(
     net.lock(not finetune)
     t = settings.trainer(net, classification_loss, data, config | dict(barlow_epochs=barlow_epochs, barlow_batch_size=barlow_batch_size, finetune=finetune), output, callbacks, command)
     t.fit(resume and done)
-    return _finish(t, data, settings.half)
+    return t.conclude(data.test, settings.half)
 
 for f in (train_classifier, train_classifier_barlow): f.not_flags = 'callbacks', 'command'
 

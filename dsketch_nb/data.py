@@ -7,10 +7,9 @@ __all__ = ['Split', 'subset', 'hold_out', 'thinned', 'augmented', 'scaled', 'cen
            'KMNIST', 'ScaledMNIST', 'Omniglot', 'C28pxOmniglot', 'read_npz', 'read_ndjson', 'Sketches', 'QuickDraw',
            'Folder']
 
-# %% ../nbs/33_data.ipynb #68780ea9
+# %% ../nbs/33_data.ipynb #08316f3c
 import io, json, math, pickle, sys, zipfile
 from contextlib import redirect_stdout, suppress
-from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,9 +25,10 @@ from sklearn.datasets import load_digits
 from torchvision import datasets as tv
 from torchvision.datasets.utils import extract_archive
 
-# %% ../nbs/33_data.ipynb #3abe3a34
+# %% ../nbs/33_data.ipynb #316b1391
 from .command import ByName
 from .draw import _runs, draw
+from .imageopt import image_files, open_picture, upright
 from .perceptual import MissingWeights, fetch_weights
 from .raster import pixel_pitch
 
@@ -383,18 +383,10 @@ def _group(self:QuickDraw, name):
     if not all(len(strokes) and lengths.min() for _, lengths, strokes in parts): raise ValueError(f"{path} holds an empty part or stroke: fetch it again")
     return parts
 
-# %% ../nbs/33_data.ipynb #d0793b28
+# %% ../nbs/33_data.ipynb #b68d644a
 def _square(path, size, mode, paper):
     "An image, upright, fitted into a square of paper: [size, size] or [size, size, 3] bytes."
-    with Image.open(path) as im: im = ImageOps.exif_transpose(im).convert('RGBA')
-    ground = Image.new('RGBA', im.size, paper)
-    ground.alpha_composite(im)
-    return np.asarray(ImageOps.pad(ground.convert(mode), (size, size), Image.Resampling.LANCZOS, color=paper))
-
-def _images(folder):
-    "Image files of a folder, by name."
-    kinds = Image.registered_extensions()
-    return sorted(o for o in folder.iterdir() if o.is_file() and o.suffix.lower() in kinds and not o.name.startswith('.'))
+    return np.asarray(ImageOps.pad(upright(open_picture(path), mode, paper), (size, size), Image.Resampling.LANCZOS, color=paper))
 
 class Folder(DataSet):
     "Images of a folder; folders in it are classes."
@@ -411,16 +403,16 @@ class Folder(DataSet):
         self.size, self.channels, self.invert, self.skipped = (size, size), 3 if colour else 1, invert, []
         super().__init__(dataset_root, dataset_seed, valset_size_per_class, skeleton)
 
-# %% ../nbs/33_data.ipynb #8c80d640
+# %% ../nbs/33_data.ipynb #ac910890
 @patch
 def _files(self:Folder):
     "Image files, and the number of the class of each."
     if not self.root.is_dir(): raise FileNotFoundError(f"{self.root} is no folder: expected one of images, or of a folder of images for each class")
-    loose, classes = _images(self.root), [o for o in sorted(self.root.iterdir()) if o.is_dir() and not o.name.startswith('.') and _images(o)]
+    loose, classes = image_files(self.root), [o for o in sorted(self.root.iterdir()) if o.is_dir() and not o.name.startswith('.') and image_files(o)]
     if loose and classes: raise ValueError(f"{self.root} holds both images and folders of images ({loose[0].name}, {classes[0].name}): give each image a folder, its class, or none")
     if not (loose or classes): raise ValueError(f"{self.root} is empty: expected images (png, jpg, ...), or a folder of images for each class")
     self.names, self.classes = [o.name for o in classes] or [self.root.name], len(classes) or None
-    return [(o, i) for i, c in enumerate(classes or [self.root]) for o in _images(c)]
+    return [(o, i) for i, c in enumerate(classes or [self.root]) for o in image_files(c)]
 
 @patch
 def read(self:Folder):
@@ -428,7 +420,7 @@ def read(self:Folder):
     pixels, labels = [], []
     for path, label in self._files():
         try: pixels.append(_square(path, self.size[0], 'L' if self.channels == 1 else 'RGB', 'white' if self.invert else 'black'))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError): self.skipped.append(path)
+        except (OSError, ValueError): self.skipped.append(path)
         else: labels.append(label)
     for path in self.skipped: print(f'skipped {path}: it cannot be read as an image', file=sys.stderr)
     if not pixels: raise ValueError(f"{self.root} holds no image that can be read: all {len(self.skipped)} are broken")

@@ -23,19 +23,19 @@ from fastcore.docments import docments
 from fastcore.meta import delegates
 from PIL import Image, ImageDraw
 
-# %% ../nbs/36_experiments.ipynb #2e1fa518
+# %% ../nbs/36_experiments.ipynb #5eab6c4c
 from .autoencoders import AutoEncoder, Decoder, Encoder, VariationalAutoEncoder, whole_number
 from .classifiers import Classifier, load_classifier
 from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
-from .data import DataSet, _images
+from .data import DataSet
 from .draw import draw
-from .imageopt import _device, load_picture
+from .imageopt import _device, load_picture, named_images
 from .losses import Loss, ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights, _NetLoss
 from .runs import provided, read_tensors, torch_threads
 from .raster import pixel_pitch
 from .scene import PROFILES, Scene, replacing
-from .training import Progress, Samples, Sigma2Schedule, Trainer, evaluate, load_weights, save_weights, svg_sheet, take
+from .training import Progress, Samples, Sigma2Schedule, Trainer, evaluate, load_weights, svg_sheet, take
 from .widgets import _with_still, png
 from . import decoders, encoders                # known by name from here on
 
@@ -111,7 +111,7 @@ class Reconstruction:
         loss, drawing = model.loss_and_reconstruction(images, self.loss)
         return loss, {'mse': F.mse_loss(drawing.detach(), images)}
 
-# %% ../nbs/36_experiments.ipynb #f0510657
+# %% ../nbs/36_experiments.ipynb #1e4f752b
 _ELSEWHERE = 'dataset_root', 'epochs', 'snapshot_interval', 'num_reconstructions', 'num_workers', 'half', 'device'   # change nothing in what is learned
 
 @delegates(Settings)
@@ -145,20 +145,7 @@ def train_autoencoder(
     t.data = data
     t.fit(resume)
     model.decoder.sigma2 = widths.at(max(t.epoch - 1, 0))          # also where a finished run had nothing left to do
-    return _tested(t, s.half)
-
-# %% ../nbs/36_experiments.ipynb #cdaee3f3
-def _tested(t, half):
-    "Test what has been learned, and keep it with the figures of the test."
-    t.model.eval()
-    if t.stopped: return t
-    if half:
-        with torch.no_grad():
-            for v in t.model.state_dict().values():
-                if v.is_floating_point(): v.copy_(v.half())
-    with torch_threads(t.threads): t.test = t.evaluate(t.data.test) | {'images': len(t.data.test)}
-    if t.output and t.main_process: save_weights(t.output/'model.safetensors', t.model, t.about() | {'test': t.test}, half)
-    return t
+    return t.conclude(data.test, s.half)                             # tested on images that neither the training nor any choice has seen
 
 # %% ../nbs/36_experiments.ipynb #3265da8d
 _NEEDED = {'encoder', 'decoder', 'dataset', 'variational', 'latent_size', 'shape', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step'}
@@ -310,16 +297,7 @@ def centred_ink(
     middle = [(mass.sum(1 - i) @ torch.arange(x.shape[i+1]).to(x) / mass.sum()).item() for i in (0, 1)]
     return _placed(x, size, [min(max(round((n - 1)/2 - m), 0), n - o) for n, o, m in zip(size, x.shape[1:], middle)])
 
-# %% ../nbs/36_experiments.ipynb #8956cb88
-def _pictures(names):
-    "Files, and the images of folders."
-    out = []
-    for o in map(Path, names):
-        inside = _images(o) if o.is_dir() else [o]
-        if not inside: raise ValueError(f"{o} is empty: expected images (png, jpg, ...)")
-        out += inside
-    return out
-
+# %% ../nbs/36_experiments.ipynb #b7c271c9
 def _stems(files):
     "For each file a name of its own, that is not the file's."
     seen, out = set(), []
@@ -328,7 +306,7 @@ def _stems(files):
         seen.add(name); out.append(name)
     return out
 
-# %% ../nbs/36_experiments.ipynb #16b39a68
+# %% ../nbs/36_experiments.ipynb #c4c5b0ed
 def draw_pictures(
     weights, # a file of weights or a checkpoint, or the name of provided weights
     images, # files, or folders of them
@@ -343,7 +321,7 @@ def draw_pictures(
 )->list: # the SVG files
     "Answer each image with an SVG of strokes."
     model = load(weights, device, **({} if sigma2 is None else dict(init_sigma2=sigma2, sigma2_step=-1)))
-    shape, files, output = (model.encoder.channels, *model.encoder.size), _pictures(images), Path(output)
+    shape, files, output = (model.encoder.channels, *model.encoder.size), [Path(o) for o in named_images(images)], Path(output)
     if not 0 < scale < math.inf: raise ValueError(f"scale {scale} must be above 0, such as 10")
     _one_of(PROFILES, profile=profile)
     _one_of(INKS, ink=ink)

@@ -10,19 +10,18 @@ import argparse, math
 from dataclasses import dataclass
 from pathlib import Path
 
-# %% ../nbs/37_oneshot.ipynb #5987d87f
+# %% ../nbs/37_oneshot.ipynb #ecf5c331
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from scipy.spatial import cKDTree
-from torchvision import datasets as tv
 from torchvision.datasets.utils import download_and_extract_archive, extract_archive
 
-# %% ../nbs/37_oneshot.ipynb #ce74beed
+# %% ../nbs/37_oneshot.ipynb #72285163
 from .classifiers import load_classifier
 from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, stoppable
-from .data import _grey, centred
+from .data import _grey, _tidy, centred
 from .losses import ink_coordinates, mod_hausdorff_distance
 
 # %% ../nbs/37_oneshot.ipynb #68bbc39e
@@ -81,7 +80,7 @@ class Network(OneShot):
         a, b = self.features(items), self.features(examples)
         return 1 - F.normalize(a) @ F.normalize(b).T if self.measure == 'cosine' else torch.cdist(a, b)
 
-# %% ../nbs/37_oneshot.ipynb #4fdf205a
+# %% ../nbs/37_oneshot.ipynb #20047225
 ONE_SHOT_URL = 'https://github.com/brendenlake/omniglot/raw/master/python/one-shot-classification/all_runs.zip'
 
 def one_shot_folder(
@@ -93,7 +92,8 @@ def one_shot_folder(
     try:
         if (where/'all_runs.zip').is_file(): extract_archive(where/'all_runs.zip', where)
         else: download_and_extract_archive(ONE_SHOT_URL, where, md5='e8996daecdf12afeeb4a53a179f06b19')
-    except Exception as e:              # whatever the network or the archive is wrong with
+    except Exception:                   # whatever the network or the archive is wrong with
+        _tidy(where, where.parent)
         raise FileNotFoundError(f"the one-shot runs are not in {where} and cannot be fetched: download {ONE_SHOT_URL} and put it at {where/'all_runs.zip'}, or unpacked at {where}") from None
     if not (where/'run01').is_dir(): raise ValueError(f"{where/'all_runs.zip'} holds no run01: fetch it again")
     return where

@@ -223,6 +223,17 @@ def draw(self:Scene,
 @patch
 def forward(self:Scene, size=None, backend=None): return self.draw(size, backend)
 
+# %% ../nbs/03_scene.ipynb #e07785e2
+@patch
+def copy(self:Scene)->Scene: # with parameters of its own
+    "The same strokes as plain numbers, whatever is being learned of these, and how."
+    out = Scene(*self.size, self.compose, self.paper)
+    with torch.no_grad():
+        for g in self.groups:
+            colour, alpha = (None if x is None else x.clamp(0, 1) for x in (g.colour, g.alpha))
+            out.add(g.kind, g.params, colour, g.sigma2, alpha, g.segments)
+    return out
+
 # %% ../nbs/03_scene.ipynb #b61ebbc2
 class Stroke(NamedTuple):
     "One stroke in the units of a page: pixels of the canvas, x to the right, y down, from the upper left corner."

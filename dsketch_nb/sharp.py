@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CLOSEST', 'closest_profile', 'sharpened']
 
-# %% ../nbs/08_sharp.ipynb #28785cce
-import copy, math
+# %% ../nbs/08_sharp.ipynb #89646fcd
+import math
 
 # %% ../nbs/08_sharp.ipynb #7ccb373f
 import numpy as np
@@ -78,7 +78,7 @@ def _sharp(where, first, stroke, d, half, alpha, colour, paper, ink, picture, ta
             edge = (1. if 0 < half[s] - d[k] + .5 < 1 else 0.) + (1. if 0 < -half[s] - d[k] + .5 < 1 else 0.)
             g_half[s] += g*alpha[s]*edge
 
-# %% ../nbs/08_sharp.ipynb #dde41770
+# %% ../nbs/08_sharp.ipynb #09a009e2
 def _fields(scene):
     "Half-widths in pixels, opacities [N] and colours [N, 3] of the closest profile, and which strokes are points."
     strokes = scene.strokes()
@@ -93,7 +93,7 @@ def sharpened(
     colour:bool=True, # whether colours may change too
 )->Scene: # its `to_svg('plain')` looks like the raster of `scene`
     "Plain strokes whose widths, opacities and colours are fitted to a soft drawing."
-    out = copy.deepcopy(scene)
+    out = scene.copy()
     if not len(scene): return out
     half, alpha, rgb, point = _fields(scene)
     with torch.no_grad(): target = scene.draw().clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0).reshape(-1, 3).double().cpu().contiguous().numpy()

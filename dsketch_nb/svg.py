@@ -6,11 +6,10 @@
 __all__ = ['LIMITS', 'SPACE', 'XLINK', 'NUMBER', 'UNITS', 'SHAPES', 'INHERITED', 'HOUSES', 'SILENT', 'Affine', 'Subpath',
            'read_svg']
 
-# %% ../nbs/06_svg.ipynb #e0142c82
+# %% ../nbs/06_svg.ipynb #4d000cd4
 import math, re
 from collections import Counter
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 from warnings import warn

@@ -23,9 +23,9 @@ from fastcore.basics import patch
 from PIL import Image
 from tqdm.auto import tqdm
 
-# %% ../nbs/34_training.ipynb #ec500585
+# %% ../nbs/34_training.ipynb #010e59d4
 from .imageopt import _device, _optimiser
-from .runs import accelerator, claimed, optimiser_state, provided, read_tensors, restore_optimiser, torch_threads, write_tensors
+from .runs import accelerator, check_same, claimed, optimiser_state, provided, read_tensors, restore_optimiser, torch_threads, write_tensors
 from .scene import replacing
 
 # %% ../nbs/34_training.ipynb #d1424232
@@ -365,7 +365,7 @@ def _begin(self:Trainer):
     with replacing(self.output/'config.json') as tmp: tmp.write_text(json.dumps(dict(self.notes, config=self.config), indent=1), encoding='utf-8')
     self.save()
 
-# %% ../nbs/34_training.ipynb #74fc5611
+# %% ../nbs/34_training.ipynb #d4c301c4
 @patch
 def resume(self:Trainer):
     "Become what the checkpoint in `output` was."
@@ -373,15 +373,30 @@ def resume(self:Trainer):
     path = self.output/'checkpoint.safetensors'
     about, tensors = read_tensors(path)
     if not {'config', 'optimiser', 'scheduler'} <= set(about): raise ValueError(f"{path} holds weights, no checkpoint: there is nothing to resume from")
-    theirs, mine = about['config'], json.loads(json.dumps(self.config))
-    for k in [*mine, *theirs]:
-        if theirs.get(k) != mine.get(k): raise ValueError(f"{path} is a run of another configuration: its {k} is {theirs.get(k)!r}, now it is {mine.get(k)!r}; resume with the same, or choose another folder")
+    check_same(about['config'], self.config, path)
     load_weights(self.model, (about, tensors), path)
     restore_optimiser(self.optimiser, tensors, about['optimiser'])
     scheduler = dict(about['scheduler'])
     if 'milestones' in scheduler: scheduler['milestones'] = type(self.scheduler.milestones)({int(k): n for k, n in scheduler['milestones'].items()})
     self.scheduler.load_state_dict(scheduler | ({'lr_lambdas': [None]} if isinstance(self.scheduler, lr_scheduler.LambdaLR) else {}))
     self.epoch, self.history = about['epoch'], History(about['history'])
+
+# %% ../nbs/34_training.ipynb #e98fcb13
+@patch
+def conclude(self:Trainer,
+    test, # the split to test on
+    half:bool=False, # round the weights to float16 first
+)->Trainer: # with `test`: loss, what else `loss_fn` reports, and the number of images
+    "Test what has been learned, and keep it with the figures of the test."
+    self.model.eval()
+    if self.stopped: return self
+    if half:
+        with torch.no_grad():
+            for v in self.model.state_dict().values():
+                if v.is_floating_point(): v.copy_(v.half())
+    with torch_threads(self.threads): self.test = self.evaluate(test) | {'images': len(test)}
+    if self.output and self.main_process: save_weights(self.output/'model.safetensors', self.model, self.about() | {'test': self.test}, half)
+    return self
 
 # %% ../nbs/34_training.ipynb #6c6b4d35
 class Sigma2Schedule(Callback):

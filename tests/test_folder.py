@@ -95,7 +95,7 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(photos, unbroken, t
     refused([photos, '--output', tmp_path/'new', *FLAGS, '--final-raster', 'x.png'], 'final-raster names one file')
     refused([photos, '--output', tmp_path/'new', *FLAGS, '--lines', -1], 'lines -1')
     refused([photos, '--output', tmp_path/'new', *FLAGS, '--checkpoint-steps', 0], 'checkpoint_steps 0')
-    refused([photos, '--output', tmp_path/'a file', *FLAGS], 'a file')
+    refused([photos, '--output', tmp_path/'a file', *FLAGS], f"cannot make folder {tmp_path/'a file'}: file exists; choose one")
     assert not (tmp_path/'new').exists()
     (copy/'config.json').write_text('{')
     refused([photos, '--output', copy, *FLAGS, '--resume'], 'config.json is damaged')

@@ -101,7 +101,7 @@ def test_any_image_alone(tmp_path, make, size):
     name = next(tmp_path.iterdir()).name
     r = run(name, '--iters', 60, '--lines', 100, cwd=tmp_path)
     assert r.returncode == 0, r.stderr
-    assert (f'4000 x 3000 pixels scaled to 384 x 288' in r.stderr) == (name == 'big.jpg')
+    assert ('4000 x 3000 pixels are scaled to 384 on the longer side' in r.stderr) == (name == 'big.jpg')
     out = tmp_path/f'{Path(name).stem}-strokes.png'
     assert Image.open(out).size == size
     a, b = load_picture(out), load_picture(tmp_path/name, size[0])

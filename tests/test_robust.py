@@ -1,5 +1,6 @@
 """Trying to break it: degenerate strokes, strange images, damaged files, many threads. DSKETCH_LONG=1 does each much longer."""
 import io, math, os, random, threading
+from pathlib import Path
 
 import numpy as np, pytest, torch
 from PIL import Image
@@ -139,3 +140,14 @@ def test_every_shape_there_is(h, w, dtype, n, batch):
     assert a.shape == (batch, 1, h, w) and a.dtype == dtype
     torch.testing.assert_close(draw(v.transpose(0, 1).contiguous().transpose(0, 1), (h, w), .05), a)
     for i in range(batch): torch.testing.assert_close(draw(v[i], (h, w), .05), a[i])
+
+def test_a_folder_of_every_kind_of_image_is_read_as_a_picture_is(tmp_path):
+    from dsketch_nb.data import Folder
+    want, names = torch.from_numpy(np.array(RAMP)).float()/255, ['deep.png', 'palette.png', 'webp.webp']
+    for k in names: (tmp_path/k).write_bytes(PICTURES[k]())
+    for k in names:
+        for other in names: (tmp_path/k).with_name(f'{Path(other).stem}-{k}').write_bytes((tmp_path/other).read_bytes())
+    split = Folder(tmp_path, size=40, valset_size_per_class=1)
+    images = torch.cat([o.images for o in (split.train, split.val, split.test)])
+    assert len(images) == 12 and not split.skipped
+    for image in images: assert (image[0, 5:35] - want).abs().mean() < .02                   # 30 rows, padded to 40
