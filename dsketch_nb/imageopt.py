@@ -10,7 +10,7 @@ __all__ = ['COUNTS', 'PRESETS', 'OUTPUTS', 'open_picture', 'upright', 'load_pict
 
 # %% ../nbs/20_imageopt.ipynb #a2dd533e
 import argparse, csv, functools, glob, hashlib, inspect, io, json, math, sys, time, warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 # %% ../nbs/20_imageopt.ipynb #5bd61ff4
@@ -655,7 +655,7 @@ class _Results(Callback):
         self.seconds, self.stopped = time.perf_counter() - self.start, o.stopped
         save_all(o.scene, self.stem); o.scene.save(f'{self.stem}.safetensors')
         mse = (o.scene.draw() - o.target).square().mean().item()
-        self.row = dict(image=self.image, strokes=len(o.scene), iterations=o.iteration, loss=min(o.history), psnr=-10*math.log10(mse) if mse else math.inf, seconds=round(self.seconds, 2))
+        self.row = dict(image=self.image, strokes=len(o.scene), iterations=o.iteration, loss=min(o.history, default=math.nan), psnr=-10*math.log10(mse) if mse else math.inf, seconds=round(self.seconds, 2))
 
     def add(self):
         "The line, after those that other processes have written."
@@ -766,11 +766,11 @@ def _parser(argv):
     return p
 
 # %% ../nbs/20_imageopt.ipynb #a8659649
+class _Enough(Exception): "It could be written."
+
 def _check_writable(path):
     "Find out before the work, not after it."
-    with replacing(path) as tmp:
-        if Path(path).exists(): tmp.write_bytes(Path(path).read_bytes())
-    if Path(path).stat().st_size == 0: Path(path).unlink()
+    with suppress(_Enough), replacing(path): raise _Enough
 
 class _Outputs(Callback):
     "What the command's flags ask to be written."
@@ -833,6 +833,4 @@ def main(argv=None):
     "The command `imageopt`: one line and exit code 2 for bad input; Ctrl-C or SIGTERM writes the best so far."
     parser = _parser(argv)
     o = parser.parse_args(argv)
-    with one_line_errors(parser, MissingWeights, ImportError), stoppable():
-        try: _run(o)
-        except KeyboardInterrupt: parser.exit(130, f'{parser.prog}: stopped\n')
+    with one_line_errors(parser, MissingWeights, ImportError), stoppable(): _run(o)
