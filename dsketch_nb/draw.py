@@ -313,7 +313,7 @@ class Backend:
 
 BACKENDS = {'dense': Backend(_draw_dense), 'pairs': Backend(_draw_pairs), 'numba': Backend(module='dsketch_nb.compiled', device='cpu')}
 
-def _fastest(device): return next((k for k, b in BACKENDS.items() if b.device == device.type), 'pairs')
+def _fastest(device): return [*[k for k, b in BACKENDS.items() if b.device == device.type], 'pairs'][0]
 
 # %% ../nbs/02_draw.ipynb #d981bb2b
 @torch.library.custom_op('dsketch_nb::draw', mutates_args=())
