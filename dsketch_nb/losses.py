@@ -115,7 +115,7 @@ def gaussian_taps(
     sigma:float, # standard deviation in pixels
 )->tuple: # an odd number of weights that sum to 1
     "A sampled Gaussian, its size the next odd number at or above floor(8 sigma + 1)."
-    if not 0 <= sigma <= 10_000: raise ValueError(f'sigma is {sigma}: expected a standard deviation of 0 to 10,000 pixels')
+    if not 0 <= sigma <= 10_000: raise ValueError(f'sigma is {sigma}: expected a standard deviation of 0 or more pixels, 10,000 at most')
     r = math.floor(8*sigma + 1) // 2
     w = [math.exp(-i*i / (2*sigma*sigma)) if i else 1. for i in range(-r, r+1)]
     return tuple(o / math.fsum(w) for o in w)
