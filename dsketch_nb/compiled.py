@@ -162,7 +162,7 @@ def _two_to_minus(typingctx, k):
         return builder.bitcast(builder.shl(exponent, number(mantissa)), _vector(context, k))
     return k(k), build
 
-def _ink_and_rest(x): "exp(-x) and 1 - exp(-x) of lanes 0 <= x <= 80; compiled code only."
+def _ink_and_rest(x): "exp(-x) and 1 - exp(-x) of lanes 0 <= x <= 40; compiled code only."
 
 @overload(_ink_and_rest)
 def _(x):
@@ -295,7 +295,7 @@ def _one_segment(g, scale, y0, rows, W, scratch):
     for i in range(i0, i1):
         for c in range(int(lo[i]), int(hi[i]), 8):
             beside, beyond, t = _nearest(g, y0 + i, c, x)
-            store(x, 8*m, min((beside*beside + beyond*beyond)*scale, 80))
+            store(x, 8*m, min((beside*beside + beyond*beyond)*scale, 40))
             row[m], column[m] = i, c
             m += 1
     return m
@@ -341,7 +341,7 @@ def _many_segments(parts, scale, y0, rows, W, scratch):
                 d2, old = beside*beside + beyond*beyond, load(x, 8*j)
                 store(x, 8*j, min(d2, old))
                 store(who, 8*j, where(d2 < old, k, load(who, 8*j)))
-    for j in range(m): store(x, 8*j, min(load(x, 8*j)*scale, 80))
+    for j in range(m): store(x, 8*j, min(load(x, 8*j)*scale, 40))
     return m
 
 # %% ../nbs/02a_compiled.ipynb #f9947e1c

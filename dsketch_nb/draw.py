@@ -153,7 +153,7 @@ def _dense_paint(polylines, sigma2, colour, alpha, grid):
     return torch.stack([over(r, c[:, None, None], 0) for c in colour.unbind(1)]), (1 - r).prod(0)
 
 # %% ../nbs/02_draw.ipynb #3773565c
-def _draw_dense(st, budget=2**22):
+def _draw_dense(st, budget=2**20):
     "The reference: every stroke meets every pixel, `budget` distances at a time, recomputed in the backward pass."
     _check_values(st)
     grid, polylines = pixel_grid(*st.size, pitch=st.pitch, dtype=st.vertices.dtype, device=st.vertices.device), _padded(st)
