@@ -5,8 +5,11 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-import pytest
+import pytest, torch
 from hypothesis import settings
+
+# where there is no GPU, kernels for one are interpreted; Triton wants to know before it is first imported
+if not torch.cuda.is_available(): os.environ.setdefault('TRITON_INTERPRET', '1')
 
 # the same examples every time, so that a change is judged and not the luck of the day; DSKETCH_LONG=1 draws new ones
 settings.register_profile('same', derandomize=True)
