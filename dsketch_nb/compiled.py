@@ -607,7 +607,7 @@ def _add_up(n0, n1, offsets, first, entry, sums, scale, pitch, by_vertex, by_sig
 _threads, _pool = THREADS, None
 
 def set_threads(
-    n:int, # threads that one `draw` on the CPU may use, 1 or more
+    n:int, # threads that one draw on the CPU may use, 1 or more
 )->int: # the number before
     "How many cores `draw` uses; at the start as many as PyTorch had when `dsketch_nb.draw` was imported."
     global _threads, _pool
@@ -677,7 +677,7 @@ def _under(st):
     return st.background.detach().clone(memory_format=torch.contiguous_format)
 
 def forward(
-    st, # `Strokes` on the CPU
+    st, # Strokes on the CPU
 )->tuple: # the image [B, C, H, W], and what backward needs besides: what shows through ink, or nothing for paint
     "Draw."
     plan = st.plan = _Plan(st)
@@ -693,7 +693,7 @@ def forward(
 # %% ../nbs/02a_compiled.ipynb #1a228633
 def backward(
     st, # what was drawn
-    through, # what `forward` gave besides the image
+    through, # what forward gave besides the image
     grad, # [B, C, H, W] the loss's gradient by the image
 )->tuple: # its gradients by vertices, sigma2, colour, alpha and background, None for what was not given
     "The gradients of what `forward` drew."

@@ -192,7 +192,7 @@ def fit(self:ImageOptimiser,
 )->Scene: # the scene, changed in place
     "Iterate; Ctrl-C ends it early and leaves the scene as good as it has become."
     self.iters, self.stopped = self.iteration + iters, False
-    with torch_threads(1):                                      # `draw` has threads of its own
+    with torch_threads(1):                                      # draw has threads of its own
         self._call('before_fit')
         try:
             while self.iteration < self.iters: self.step()
@@ -405,7 +405,7 @@ def save(self:ImageOptimiser,
 @patch
 @torch.no_grad()
 def restore(self:ImageOptimiser,
-    path, # a file that `save` wrote
+    path, # a file that save wrote
 ):
     "Become what was saved; strokes, settings and callbacks must be of the same kind."
     about, tensors = read_tensors(path)
@@ -427,7 +427,7 @@ class Checkpoint(Callback):
     def __init__(self,
         path, # safetensors file
         every:int=100, # iterations
-        resume:bool=True, # go on from `path` if it is there
+        resume:bool=True, # go on from path if it is there
     ):
         if int(every) != every or every < 1: raise ValueError(f"checkpoint_steps {every} must be a whole number of iterations, 1 or more")
         self.path, self.every, self.resume = Path(path), every, resume
@@ -589,9 +589,9 @@ def imageopt(
     image, # a file, sample:china or sample:flower, or (from Python) a PIL image
     loss=None, # what the strokes are asked for: a loss, or the name of one, whose options are accepted too; none: the preset's
     preset:str=None, # paint, lines, sketch or plotter: where defaults come from; none: paint, or lines (the paper's scheme) if a loss is named
-    callbacks=(), # more `Callback`s
-    init=None, # a drawing to start from, in place of random strokes: a `Scene`, or a file, .svg or .safetensors
-    **kwargs, # fields of `Settings`, and options of the loss
+    callbacks=(), # more Callbacks
+    init=None, # a drawing to start from, in place of random strokes: a Scene, or a file, .svg or .safetensors
+    **kwargs, # fields of Settings, and options of the loss
 )->Scene: # the drawing, with its history in `.history`
     "Fit strokes to an image by gradient descent through the rasteriser."
     name, values = _defaults(preset, loss)
@@ -689,7 +689,7 @@ def imageopt_folder(
     images, # files, folders, patterns or samples
     output, # folder for NAME.png, .pdf, .svg, .safetensors of each, and results.csv
     loss=None, # name of a loss; none: the preset's
-    preset:str=None, # as for `imageopt`
+    preset:str=None, # as for imageopt
     resume:bool=False, # go on with what a run with the same settings left in `output`
     checkpoint_steps:int=100, # iterations after which an unfinished image is kept, to be resumed
     **kwargs

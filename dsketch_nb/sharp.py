@@ -91,7 +91,7 @@ def sharpened(
     scene:Scene,
     iters:int=80, # of the optimisation, a hundredth of a second each for 1,000 strokes
     colour:bool=True, # whether colours may change too
-)->Scene: # its `to_svg('plain')` looks like the raster of `scene`
+)->Scene: # its `to_svg('plain')` looks like the raster of scene
     "Plain strokes whose widths, opacities and colours are fitted to a soft drawing."
     out = scene.copy()
     if not len(scene): return out

@@ -20,6 +20,9 @@ def test_page_runs(page):
 def test_page_is_fit_to_show(page):
     cells = json.loads(page.read_text(encoding='utf-8'))['cells']
     for c in cells:
+        printed = [o for o in c.get('outputs', []) if o['output_type'] == 'stream']
+        assert len(printed) == len({o['name'] for o in printed}), f'{page.name}: what one cell printed is in several pieces, which the site shows apart: `python tests/pages.py --strip` joins them'
+        assert not any('dsketch_nb: compiling' in ''.join(o['text']) for o in printed), f'{page.name}: a word of compiling, which happens once on a machine: `python tests/pages.py --strip` removes it'
         for o in c.get('outputs', []):
             assert o['output_type'] != 'error', f"{page.name}: a committed error: {o.get('ename')}"
             assert o.get('name') != 'stderr', f"{page.name}: something on stderr: {o['text']}"
