@@ -101,8 +101,9 @@ def one_line_errors(
     parser, # whose name the line begins with
     *more, # further kinds of exception to treat so
 ):
-    "ValueError and OSError end the process with one line and exit code 2."
+    "ValueError and OSError end the process with one line and exit code 2; an interruption that nobody else answered, with one line and 130."
     try: yield
+    except KeyboardInterrupt: parser.exit(130, f'{parser.prog}: stopped\n')
     except (ValueError, OSError, *more) as e: parser.exit(2, f"{parser.prog}: error: {' '.join(str(e).split())}\n")
 
 # %% ../nbs/05_command.ipynb #4a70ef28

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['Split', 'subset', 'hold_out', 'thinned', 'augmented', 'scaled', 'centred', 'DataSet', 'in_memory', 'Digits', 'MNIST',
-           'KMNIST', 'ScaledMNIST', 'Omniglot', 'C28pxOmniglot', 'read_npz', 'read_ndjson', 'Sketches', 'QuickDraw',
-           'Folder']
+           'KMNIST', 'ScaledMNIST', 'Omniglot', 'unpack', 'C28pxOmniglot', 'read_npz', 'read_ndjson', 'Sketches',
+           'QuickDraw', 'Folder']
 
 # %% ../nbs/33_data.ipynb #08316f3c
-import io, json, math, pickle, sys, zipfile
+import io, json, math, pickle, sys, tempfile, zipfile
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -23,7 +23,6 @@ from fastcore.basics import patch
 from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from torchvision import datasets as tv
-from torchvision.datasets.utils import extract_archive
 
 # %% ../nbs/33_data.ipynb #316b1391
 from .command import ByName
@@ -31,6 +30,7 @@ from .draw import _runs, draw
 from .imageopt import image_files, open_picture, upright
 from .perceptual import MissingWeights, fetch_weights
 from .raster import pixel_pitch
+from .scene import UNFINISHED
 
 # %% ../nbs/33_data.ipynb #0dabc712
 class Split(Dataset):
@@ -249,6 +249,18 @@ class Omniglot(DataSet):
     def _split(self, ink, labels): return in_memory(ink, labels)
 
 # %% ../nbs/33_data.ipynb #7aca9e44
+def unpack(
+    archive, # a zip
+    folder, # what is in it goes there, and nowhere else
+    most:int=2**31, # bytes that it may unfold into
+):
+    "Unpack beside the place and move: each entry of `folder` is whole or absent."
+    with zipfile.ZipFile(archive) as z, tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as tmp:
+        if sum(o.file_size for o in z.infolist()) > most: raise ValueError(f"{archive} unfolds into more than {most:,} bytes: fetch it again")
+        z.extractall(tmp)                                 # which leaves out .. and / at the start of names
+        for o in sorted(Path(tmp).iterdir(), reverse=True):
+            if not (Path(folder)/o.name).exists(): o.rename(Path(folder)/o.name)
+
 def _grey(path):
     "The ink of one of Omniglot's drawings, [105, 105] bytes."
     try: ink = 255 - np.asarray(Image.open(path).convert('L'))
@@ -263,10 +275,9 @@ def _folder(self:Omniglot):
     for o in (self.root/'omniglot-py'/name, self.root/name):
         if o.is_dir(): return o
     where, url = self.root/'omniglot-py', f'{tv.Omniglot.download_url_prefix}/{name}.zip'
-    try:
-        with redirect_stdout(io.StringIO()): tv.Omniglot(self.root, background=self.part == 'background', download=True)
-        if not (where/name).is_dir(): extract_archive(where/f'{name}.zip', where)      # put there by hand
-    except (RuntimeError, OSError):
+    zipped = where/f'{name}.zip'                            # it may have been put there by hand
+    try: unpack(zipped if zipped.is_file() else fetch_weights(url, where, md5=tv.Omniglot.zips_md5[name]), where)
+    except (MissingWeights, ValueError, OSError):
         _tidy(where, self.root)
         raise FileNotFoundError(f"Omniglot is not in {where/name} and cannot be fetched: download {url} and put it at {where/name}.zip, or unpacked at {where/name}") from None
     return where/name

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Optional
+from typing import List, Optional
 
 # %% ../nbs/02_draw.ipynb #af8e9428
 import torch
@@ -358,7 +358,7 @@ def _(vertices, offsets, image, sigma2, colour, alpha, background, height, width
 
 @torch.library.custom_op('dsketch_nb::draw_backward', mutates_args=())
 def _draw_backward(grad:Tensor, kept:Tensor, vertices:Tensor, offsets:Tensor, image:Tensor, sigma2:Tensor, colour:Tensor, alpha:Optional[Tensor], background:Optional[Tensor],
-                   height:int, width:int, batch:int, pitch:float, backend:str)->list[Tensor]:
+                   height:int, width:int, batch:int, pitch:float, backend:str)->List[Tensor]:      # as PyTorch 2.6 reads it
     "The gradients by vertices, sigma2 and colour, and by alpha and background where they are given."
     st = Strokes(vertices, offsets, image, sigma2, colour, alpha, background, (height, width), batch, pitch)
     return [g for g in BACKENDS[backend].kernels.backward(st, kept, grad) if g is not None]

@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from scipy.spatial import cKDTree
-from torchvision.datasets.utils import download_and_extract_archive, extract_archive
 
 # %% ../nbs/37_oneshot.ipynb #72285163
 from .classifiers import load_classifier
 from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, stoppable
-from .data import _grey, _tidy, centred
+from .data import _grey, _tidy, centred, unpack
 from .losses import ink_coordinates, mod_hausdorff_distance
+from .perceptual import fetch_weights
 
 # %% ../nbs/37_oneshot.ipynb #68bbc39e
 @dataclass
@@ -90,8 +90,8 @@ def one_shot_folder(
     where = Path(root)/'omniglot-one-shot'
     if (where/'run01').is_dir(): return where
     try:
-        if (where/'all_runs.zip').is_file(): extract_archive(where/'all_runs.zip', where)
-        else: download_and_extract_archive(ONE_SHOT_URL, where, md5='e8996daecdf12afeeb4a53a179f06b19')
+        zipped = where/'all_runs.zip'
+        unpack(zipped if zipped.is_file() else fetch_weights(ONE_SHOT_URL, where, md5='e8996daecdf12afeeb4a53a179f06b19'), where)
     except Exception:                   # whatever the network or the archive is wrong with
         _tidy(where, where.parent)
         raise FileNotFoundError(f"the one-shot runs are not in {where} and cannot be fetched: download {ONE_SHOT_URL} and put it at {where/'all_runs.zip'}, or unpacked at {where}") from None

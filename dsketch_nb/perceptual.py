@@ -7,7 +7,7 @@ __all__ = ['VGG_LAYERS', 'VGG_SOURCES', 'CLIP_URL', 'MissingWeights', 'fetch_wei
            'feature_distance', 'LPIPSLoss', 'vgg16_features', 'FeatureMapLoss', 'AugConsistencyLoss']
 
 # %% ../nbs/11_perceptual.ipynb #18e4ce6a
-import contextlib, hashlib, os, re, urllib.request, warnings
+import base64, contextlib, hashlib, os, re, urllib.request, warnings
 from http.client import HTTPException
 from pathlib import Path
 import torch
@@ -23,6 +23,7 @@ def fetch_weights(
     url:str, # of the file; its name may end in the start of its SHA-256, as in vgg16-397923af.pth, or its folder be the whole of it
     folder:str|Path=None, # where to keep it; None: PyTorch's own, torch.hub.get_dir()/checkpoints
     timeout:float=10., # seconds without an answer
+    md5:str=None, # of the file, where it has no such name
 )->Path: # the file on this machine
     "A file of weights, from the folder or else from the network."
     path = Path(folder or Path(torch.hub.get_dir())/'checkpoints') / url.rsplit('/', 1)[1]
@@ -31,7 +32,7 @@ def fetch_weights(
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _download(answer, part, re.search(r'-([0-9a-f]{8,})\.[^/]*$|/([0-9a-f]{64})/', url))
+            _download(answer, part, re.search(r'-([0-9a-f]{8,})\.[^/]*$|/([0-9a-f]{64})/', url), md5)
         part.replace(path)
     except (OSError, HTTPException, ValueError) as e:
         raise MissingWeights(f"{path.name} is needed and could not be fetched ({_one_line(e)}): download {url} and put it at {path}") from None
@@ -42,13 +43,15 @@ def fetch_weights(
 # %% ../nbs/11_perceptual.ipynb #8b4f0f79
 def _one_line(e): return ' '.join(str(e).split())[:200] or type(e).__name__
 
-def _download(answer, part, digest):
-    "Write `answer` to the file `part`; ValueError if it breaks off, or if its SHA-256 does not start with `digest`."
-    size, sha = int(answer.headers.get('Content-Length') or 0), hashlib.sha256()
+def _download(answer, part, digest, md5=None):
+    "Write `answer` to the file `part`; ValueError if it breaks off, if its SHA-256 does not start with `digest`, or if its MD5 is not `md5` or what the server says."
+    size, sha, check = int(answer.headers.get('Content-Length') or 0), hashlib.sha256(), hashlib.md5()
+    said = re.search(r'\bmd5=([\w+/]+=*)', ','.join(answer.headers.get_all('x-goog-hash') or []))       # Google's storage
     with open(part, 'wb') as f, tqdm(total=size or None, unit='B', unit_scale=True, desc=part.name.split('.')[0], disable=0 < size < 1e6) as bar:
-        while block := answer.read(1 << 20): f.write(block); sha.update(block); bar.update(len(block))
+        while block := answer.read(1 << 20): f.write(block); sha.update(block); check.update(block); bar.update(len(block))
         if f.tell() < size: raise ValueError(f'it broke off after {f.tell()} of {size} bytes')
     if digest and not sha.hexdigest().startswith(digest[1] or digest[2]): raise ValueError('its SHA-256 is not the one in its name')
+    if check.hexdigest() != (md5 or (base64.b64decode(said[1]).hex() if said else check.hexdigest())): raise ValueError('its MD5 is not the one it should have')
 
 def read_weights(
     path:str|Path, # a file that torch.save wrote: tensors by name

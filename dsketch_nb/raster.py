@@ -22,7 +22,7 @@ def pixel_pitch(
         raise ValueError(f"shape {shape} has {len(shape)} axes, expected 1, 2 or 3: pass one whole number an axis, as in (28, 28)")
     if any(not isinstance(n, Integral) or n < 1 for n in shape):
         raise ValueError(f"shape {shape} must be whole numbers of 1 or more: pass the cells along each axis")
-    return 2 / max(next((n for n in shape if n > 1), 2) - 1, 1)
+    return 2 / max([*[n for n in shape if n > 1], 2][0] - 1, 1)
 
 # %% ../nbs/00_raster.ipynb #558720f7
 def pixel_grid(

@@ -20,7 +20,7 @@ from safetensors.torch import save as to_bytes
 
 # %% ../nbs/07_runs.ipynb #9b1300f6
 import dsketch_nb
-from .scene import replacing
+from .scene import UNFINISHED, replacing
 
 # %% ../nbs/07_runs.ipynb #c2306ea5
 FORMAT = 1
@@ -104,7 +104,10 @@ def claimed(
     lock = FileLock(folder/'.lock', timeout=0)
     try: lock.acquire()
     except Timeout: raise ValueError(f"{folder} is in use by another run: wait until it has ended, or choose another folder") from None
-    try: yield
+    except OSError as e: raise type(e)(f"cannot write to {folder}: {(e.strerror or str(e)).lower()}; choose one that you may write to") from None
+    try:
+        for o in folder.glob(f'{UNFINISHED}*'): o.unlink(missing_ok=True)
+        yield
     finally: lock.release()
 
 # %% ../nbs/07_runs.ipynb #84ce0edb

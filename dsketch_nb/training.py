@@ -362,8 +362,12 @@ def _begin(self:Trainer):
     if any((self.output/o).exists() for o in ('checkpoint.safetensors', 'model.safetensors', 'log.csv', 'config.json')):
         raise ValueError(f"{self.output} holds a run already: go on with it (--resume), or choose another folder")
     self.output.mkdir(parents=True, exist_ok=True)
+    self.save()                               # first, so that whatever is seen of a run can be resumed
+    self._say_config()
+
+@patch
+def _say_config(self:Trainer):
     with replacing(self.output/'config.json') as tmp: tmp.write_text(json.dumps(dict(self.notes, config=self.config), indent=1), encoding='utf-8')
-    self.save()
 
 # %% ../nbs/34_training.ipynb #d4c301c4
 @patch
@@ -380,6 +384,7 @@ def resume(self:Trainer):
     if 'milestones' in scheduler: scheduler['milestones'] = type(self.scheduler.milestones)({int(k): n for k, n in scheduler['milestones'].items()})
     self.scheduler.load_state_dict(scheduler | ({'lr_lambdas': [None]} if isinstance(self.scheduler, lr_scheduler.LambdaLR) else {}))
     self.epoch, self.history = about['epoch'], History(about['history'])
+    if self.main_process and not (self.output/'config.json').exists(): self._say_config()      # killed before it came to that
 
 # %% ../nbs/34_training.ipynb #e98fcb13
 @patch

@@ -217,7 +217,7 @@ def folder(root, broken=0, per_class=8, empty=False):
     ('--dataset Digits --model MnistCNN --device cuda:99', 'cuda:99'), ('--dataset Digits --model MnistCNN --resume', 'checkpoint.safetensors'), ('--dataset Digits --model MnistCNN --seed -1', 'seed')])
 @pytest.mark.parametrize('f', [main, main_barlow])
 def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, f, more, says):
-    monkeypatch.setattr('torchvision.datasets.omniglot.download_and_extract_archive', lambda *a, **k: (_ for _ in ()).throw(OSError('no network')))
+    monkeypatch.setattr('dsketch_nb.perceptual.urllib.request.urlopen', lambda *a, **k: (_ for _ in ()).throw(OSError('no network')))
     (tmp_path/'empty').mkdir(); (tmp_path/'loose').mkdir()
     for n in range(6): Image.new('L', (20, 20), n).save(tmp_path/'loose'/f'{n}.png')
     folder(tmp_path/'two')

@@ -81,7 +81,7 @@ def test_one_of_ones_own(tmp_path):
     ('--model Hausdorff --dataset-root {}/damaged', 'is damaged'), ('--model Hausdorff --dataset-root {}/broken', 'cannot be read as an image'), ('--model Hausdorff --dataset-root {}/missing', 'cannot be read as an image'),
     ('--model Hausdorff --dataset-root {}/unlisted', 'class_labels.txt is not there'), ('--model Hausdorff --dataset-root {}/nozip', 'cannot be fetched')])
 def test_bad_input_is_one_line(tmp_path, weights, capsys, monkeypatch, more, says):
-    monkeypatch.setattr('dsketch_nb.oneshot.download_and_extract_archive', lambda *a, **k: (_ for _ in ()).throw(OSError('no network')))
+    monkeypatch.setattr('dsketch_nb.perceptual.urllib.request.urlopen', lambda *a, **k: (_ for _ in ()).throw(OSError('no network')))
     for kind in ('damaged', 'broken', 'missing', 'unlisted'):
         if kind not in more: continue
         run = rounds(tmp_path/kind)/'omniglot-one-shot'/'run01'

@@ -1,15 +1,20 @@
 """Trying to break it: degenerate strokes, strange images, damaged files, many threads. DSKETCH_LONG=1 does each much longer."""
 import io, math, os, random, threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np, pytest, torch
 from PIL import Image
 from hypothesis import given, settings, strategies as st
 
+from dsketch_nb import compiled
 from dsketch_nb.draw import draw
-from dsketch_nb.imageopt import imageopt, load_picture
+from dsketch_nb.imageopt import Best, Cosine, ImageOptimiser, imageopt, load_picture, random_scene
+from dsketch_nb.losses import MSELoss
 from dsketch_nb.runs import read_tensors, write_tensors
 from dsketch_nb.scene import Scene
+
+from launch import measured
 
 LONG = bool(os.environ.get('DSKETCH_LONG'))
 
@@ -39,6 +44,56 @@ def test_no_nan_in_value_or_gradient(compose):
         (out*torch.rand(out.shape, generator=g)).sum().backward()
         for x in (v, sigma2, colour, alpha): assert x is None or x.grad.isfinite().all(), seed
 
+@pytest.mark.parametrize('compose', ['softor', 'ink', 'paint'])
+def test_gradients_are_finite_differences(compose):
+    "Along a random direction, in scenes of curves, segments and points that cross each other."
+    for seed in range(700 if LONG else 20):
+        g = torch.Generator().manual_seed(seed)
+        n, k, h, w = (int(torch.randint(a, b, (1,), generator=g)) for a, b in ((1, 20), (1, 6), (1, 20), (1, 20)))
+        rand = lambda *s: torch.rand(*s, generator=g, dtype=torch.float64)
+        x = dict(vertices=rand(n, k, 2)*2 - 1, sigma2=10**(rand(n)*2 - 2.5), alpha=.1 + .8*rand(n), **({} if compose == 'softor' else {'colour': .1 + .8*rand(n, 3)}))
+        seen, to = rand(3 if 'colour' in x else 1, h, w), {key: rand(*v.shape) - .5 for key, v in x.items()}
+        def f(t): return (draw(size=(h, w), compose=compose, **{key: v + t*to[key] for key, v in x.items()})*seen).sum().item()
+        leaves = {key: v.clone().requires_grad_() for key, v in x.items()}
+        (draw(size=(h, w), compose=compose, **leaves)*seen).sum().backward()
+        slope = sum((v.grad*to[key]).sum().item() for key, v in leaves.items())
+        assert (f(1e-6) - f(-1e-6))/2e-6 == pytest.approx(slope, rel=1e-5, abs=1e-6), seed
+
+def test_same_seed_same_result_for_any_number_of_threads(tmp_path):
+    RAMP.save(tmp_path/'ramp.png')
+    answers, before = [], compiled._threads
+    try:
+        for n in (1, 2, 2):
+            compiled.set_threads(n)
+            for preset in ('paint', 'sketch'): answers.append([p.detach().clone() for p in imageopt(tmp_path/'ramp.png', preset=preset, lines=300, iters=30, seed=3).parameters()])
+    finally: compiled.set_threads(before)
+    for a, b in zip(answers[:2]*2, answers[2:]):
+        for x, y in zip(a, b, strict=True): assert torch.equal(x, y)
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_is_read_and_drawn_in_full(dtype):
+    v, g = (torch.rand(9, 3, 2)*2 - 1).to(dtype), torch.rand(1, 12, 13)
+    colour, alpha, sigma2 = torch.rand(9, 3).to(dtype), torch.rand(9).to(dtype), (.01 + torch.rand(9)).to(dtype)
+    half, full = [o.clone().requires_grad_() for o in (v, sigma2, colour, alpha)], [o.float().requires_grad_() for o in (v, sigma2, colour, alpha)]
+    pictures = [draw(o[0], (12, 13), o[1], o[2], o[3], 'paint') for o in (half, full)]
+    assert pictures[0].dtype == torch.float32 and torch.equal(*pictures)
+    for p in pictures: (p*g).sum().backward()
+    for a, b in zip(half, full): assert a.grad.dtype == dtype and torch.equal(a.grad, b.grad.to(dtype))
+    with pytest.raises(TypeError, match='params is torch.*expected float32 or float64'): Scene(4, 4).add('segments', v[:, :2])
+
+class Drawn(torch.utils.data.Dataset):
+    "Draws what is asked for, where it is asked."
+    def __len__(self): return 12
+    def __getitem__(self, i): return draw(torch.rand(200, 2, 2, generator=torch.Generator().manual_seed(i))*2 - 1, (64, 64), 1e-3)
+
+@pytest.mark.parametrize('how', ['fork', 'spawn', 'forkserver'])
+def test_loaders_whose_workers_draw(how):
+    "Though this process has drawn already, with threads that no child inherits."
+    here = torch.stack([Drawn()[i] for i in range(12)])
+    for _ in range(8 if LONG else 1):
+        loader = torch.utils.data.DataLoader(Drawn(), batch_size=3, num_workers=2, multiprocessing_context=how, timeout=100)
+        assert torch.equal(torch.cat(list(loader)), here)
+
 @pytest.mark.parametrize('change, names', [
     (dict(vertices=torch.full((1, 2, 2), math.nan)), 'vertices'), (dict(vertices=torch.full((1, 2, 2), math.inf)), 'vertices'), (dict(vertices=torch.zeros(1, 2, 3)), 'vertices'),
     (dict(vertices=torch.zeros(1, 2, 2, dtype=torch.long)), 'vertices'), (dict(size=(0, 4)), 'size'), (dict(size=(4,)), 'size'), (dict(sigma2=-1.), 'sigma2'), (dict(sigma2=math.nan), 'sigma2'), (dict(compose='oil'), 'compose')])
@@ -65,13 +120,19 @@ def test_many_threads_at_once():
     for a, b in zip(alone, together):
         for x, y in zip(a, b): assert torch.equal(x, y)
 
-def test_memory_stays_flat():
+@pytest.mark.parametrize('what', ['drawings', 'an optimisation'])
+def test_memory_stays_flat(what):
     psutil = pytest.importorskip('psutil')
     process, v = psutil.Process(), (torch.rand(100, 2, 2)*2 - 1).requires_grad_()
+    scene = random_scene(64, 64, lines=100, colour=True, opacity=1.)
+    o = ImageOptimiser(scene, torch.rand(3, 64, 64), MSELoss(), torch.optim.Adam(scene.parameters(), .01), [Best(), Cosine(.1)])
+    o._call('before_fit')
+    o.iters = 20_000
     def some(n):
         for _ in range(n):
             v.grad = None
-            draw(v, (64, 64), 1e-3).sum().backward()
+            if what == 'drawings': draw(v, (64, 64), 1e-3).sum().backward()
+            else: o.step()
         return process.memory_info().rss
     some(200)
     before = some(1)
@@ -106,6 +167,26 @@ def test_too_many_pixels_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)                                             # as a real bomb does at its size
     RAMP.resize((80, 60)).save(tmp_path/'bomb.png')
     with pytest.raises(ValueError, match='bomb.png: not an image that can be read'): load_picture(tmp_path/'bomb.png')
+
+def jpeg_or_png(path, side):
+    im = Image.new('L', (side, side), 200)
+    im.paste(20, (0, 0, side, side//2))
+    im.save(path, **(dict(compress_level=1) if path.suffix == '.png' else dict(quality=70)))
+    return path
+
+def looks(path, **kw):
+    x = load_picture(path, **kw)
+    return tuple(x.shape), round(x[0, 0, 0].item(), 1), round(x[0, -1, -1].item(), 1)
+
+@pytest.mark.parametrize('kind, side', [('png', 10_000), ('jpg', 10_000), *[('png', 13_000), ('jpg', 13_000)]*LONG])
+def test_a_hundred_megapixels_do_not_fill_the_memory(tmp_path, kind, side):
+    "A JPEG is read smaller, another kind of file is refused before it is unfolded."
+    path = jpeg_or_png(tmp_path/f'huge.{kind}', side)
+    for f in (partial(looks, width=200), *[looks]*(kind == 'png')):
+        said, grown, seconds = measured(f, path)
+        if kind == 'png': assert isinstance(said, ValueError) and f'huge.png: not an image that can be read ({side} x {side} pixels, more than 67,108,864: make it smaller)' in str(said)
+        else: assert said == ((3, 200, 200), .1, .8), said
+        assert grown < (20e6 if kind == 'png' else 400e6) and seconds < 20, (grown, seconds)
 
 def damaged(data, rng):
     data, how = bytearray(data), rng.random()
