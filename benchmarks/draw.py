@@ -10,7 +10,8 @@ a: 1,000 segments (ends within 0.1 of the start) on 256 x 256, grey, sigma .55 p
 d: batches of 128 drawings of 28 x 28, sigma2 0.01: d1 eight Béziers of ten chords, d2 a spline through 14 of 16 points, ten chords a span, d3 a polyline of 16 points.
 
 `tensors` are the paper's formulas as plain PyTorch, all at once; `original` is the paper's own package and `pydiffvg` diffvg (it draws antialiased strokes of two pixels, 2 x 2 samples
-a pixel), both only where they can be imported; `triton` only on a CUDA device. pydiffvg needs a C++ compiler to install. Whatever is absent is said.
+a pixel), both only where they can be imported; `triton`, and `pairs` once more, on a CUDA device if there is one. pydiffvg needs a C++ compiler to install. What is absent is said.
+Two shares of what the machine could do at most: of its exponentials, two for each stroke and pixel within reach; and of its copying, for the pictures and their gradients alone.
 """
 import argparse, json, os, platform, statistics, subprocess, sys, tempfile, time
 from dataclasses import asdict, dataclass, replace
@@ -45,7 +46,7 @@ def ways():
     for name, module in (('original', 'dsketch'), ('pydiffvg', 'pydiffvg')):
         if find_spec(module): found.append(name)
         else: absent[name] = f'{module} cannot be imported here' + (' (installing it takes a C++ compiler)' if name == 'pydiffvg' else '')
-    if torch.cuda.is_available(): found.append('triton')
+    if torch.cuda.is_available(): found += ['pairs, cuda', 'triton, cuda']
     else: absent['triton'] = 'no CUDA device'
     return found, absent
 
@@ -125,7 +126,7 @@ def step(case, way, device='cpu'):
     from dsketch_nb.draw import draw
     params, colour, pitch = inputs(case, device)
     other = {'tensors': stacked, 'original': original, 'pydiffvg': diffvg}.get(way)
-    forward = other(case, params, colour, pitch, device) if other else lambda: draw(vertices(case, params), case.size, (case.sigma*pitch)**2, colour=colour, compose=case.compose, backend=way)
+    forward = other(case, params, colour, pitch, device) if other else lambda: draw(vertices(case, params), case.size, (case.sigma*pitch)**2, colour=colour, compose=case.compose, backend=way.split(',')[0])
     if forward is None: return None
     grad = None
     def run():
@@ -149,20 +150,21 @@ def touched(case):
     with torch.no_grad():
         return sum(int((polyline_edt2(v, grid) < _log_eps(torch.float32)*(case.sigma*pitch)**2).sum()) for v in vertices(case, params).flatten(0, -3).split(64))
 
-def peak():
+def peak(device='cpu'):
     "Peak memory of this process in MB, ever."
-    import resource
+    import resource, torch
+    if device == 'cuda': return torch.cuda.max_memory_allocated()/2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 1024)
 
 def measure(cases, way, seconds):
     "In this process: for each case milliseconds and MB, or what was wrong. The first to take over 20 s is the last."
     import torch, dsketch_nb.draw
-    device = 'cuda' if way == 'triton' else 'cpu'
+    device = 'cuda' if way.endswith('cuda') else 'cpu'
     if way == 'numba': torch.set_num_threads(1)                           # drawing has threads of its own; two pools on the same cores only wait for each other
     tiny = step(replace(cases[0], strokes=3, size=(16, 16), batch=min(cases[0].batch, 2)), way, device)
     if tiny is None: return [None]*len(cases)
     for _ in range(3): tiny()
-    before, rows = peak(), []
+    before, rows = peak(device), []
     for case in cases:
         run, times = step(case, way, device), []
         try:
@@ -173,7 +175,7 @@ def measure(cases, way, seconds):
         except (RuntimeError, MemoryError) as e:
             rows.append('out of memory' if 'memory' in str(e).lower() or isinstance(e, MemoryError) else str(e)[:80])
             break
-        rows.append([statistics.median(times[len(times) > 2:])*1e3, peak() - before])
+        rows.append([statistics.median(times[len(times) > 2:])*1e3, peak(device) - before])
         if times[0] > 20: break
     return rows + [None]*(len(cases) - len(rows))
 
@@ -188,7 +190,7 @@ def answer(what, args):
     "What `child` asks for."
     if what == 'measure':
         cases, way, seconds = args
-        if sys.platform == 'linux':                                       # a friendly error, not a machine that swaps
+        if sys.platform == 'linux' and not way.endswith('cuda'):                                       # a friendly error, not a machine that swaps
             import resource
             free = int(next(l.split()[1] for l in open('/proc/meminfo') if l.startswith('MemAvailable')))*1024
             import torch                                                  # which maps much that it never uses
@@ -197,9 +199,19 @@ def answer(what, args):
         return measure([Case(**c | {'size': tuple(c['size'])}) for c in cases], way, seconds)
     return {'limits': limits, 'first': first_picture, 'iteration': iteration, 'touched': lambda c: touched(Case(**c | {'size': tuple(c['size'])}))}[what](*args)
 
-def limits():
-    "What this machine can do at most: copying in GB read and written a second, and exponentials a second, on all threads."
+def limits(device='cpu'):
+    "What a device can do at most: copying in GB read and written a second, and exponentials a second, on all threads."
     import torch
+    if device == 'cuda':
+        a, b, ends = torch.rand(2**28, device=device), torch.empty(2**28, device=device), [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+        def best(f, times=[]):
+            for _ in range(10):
+                ends[0].record(); f(); ends[1].record()
+                torch.cuda.synchronize()
+                times.append(ends[0].elapsed_time(ends[1])/1e3)
+            return min(times[-10:])
+        small = a[:2**20]
+        return dict(copy=2*2**30/best(lambda: b.copy_(a))/1e9, exp=100*2**20/best(lambda: [torch.exp(small, out=b[:2**20]) for _ in range(100)]))
     from concurrent.futures import ThreadPoolExecutor
     n = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -216,7 +228,7 @@ def limits():
                 list(pool.map(f, parts))
                 times.append(time.perf_counter() - t)
         return min(times)
-    return dict(threads=n, copy=n*10*2*2**26/best(copy)/1e9, exp=n*2000*2**14/best(exponentials))
+    return dict(copy=n*10*2*2**26/best(copy)/1e9, exp=n*2000*2**14/best(exponentials))
 
 def first_picture():
     "Seconds from `import dsketch_nb.draw` to the first picture and its gradient, after torch's own import."
@@ -255,19 +267,22 @@ def iteration():
 def table(head, rows): return '\n'.join(['| ' + ' | '.join(o) + ' |' for o in (head, ['---']*len(head), *rows)]) + '\n'
 def ms(x): return f'{x:,.0f}' if x >= 100 else f'{x:.1f}'
 
-def workloads(say, quick, found):
+def workloads(say, quick, found, most):
     "The table of workloads."
     rows = {}
-    say('| workload | way | ms | times as fast as dense | peak MB | million pairs a second |\n|---|---|---|---|---|---|')
+    say('| workload | way | ms | times as fast as dense | peak MB | million pairs a second | of the exponentials | of the copying |\n|---|---|---|---|---|---|---|---|')
     for name in list(CASES)[:2] if quick else CASES:
-        pairs, base = child('touched', asdict(CASES[name])), None
-        got = {w: child('measure', [asdict(CASES[name])], w, 3.) for w in ['dense', *[w for w in found if w != 'dense']]}
-        got['numba, one thread'] = child('measure', [asdict(CASES[name])], 'numba', 3., threads=1)
+        case = CASES[name]
+        pairs, base = child('touched', asdict(case)), None
+        pixels = max(case.batch, 1)*case.size[0]*case.size[1]*(1 if case.compose == 'softor' else 3)
+        got = {w: child('measure', [asdict(case)], w, 3.) for w in ['dense', *[w for w in found if w != 'dense']]}
+        got['numba, one thread'] = child('measure', [asdict(case)], 'numba', 3., threads=1)
         for way, answer in got.items():
             m = answer[0] if answer else 'out of memory'
             if m is None: continue
-            base = base or (m[0] if way == 'dense' else None)
-            say(f'| {name} | {way} | {m} | | | |' if isinstance(m, str) else f'| {name} | {way} | {ms(m[0])} | {ms(base/m[0])} | {m[1]:,.0f} | {pairs/m[0]/1e3:,.0f} |')
+            base, top = base or (m[0] if way == 'dense' else None), most['cuda' if way.endswith('cuda') else 'cpu']
+            say(f'| {name} | {way} | {m} | | | | | |' if isinstance(m, str) else f"| {name} | {way} | {ms(m[0])} | {ms(base/m[0])} | {m[1]:,.0f} | {pairs/m[0]/1e3:,.1f} | "
+                f"{2e3*pairs/m[0]/top['exp']:.1%} | {2*4*pixels/m[0]/1e6/top['copy']:.1%} |")
         rows[name] = dict(touched=pairs, ways={w: a and a[0] for w, a in got.items()})
     return rows
 
@@ -319,14 +334,15 @@ def main():
     load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else float('nan')
     say(f'{platform.machine()}, {os.cpu_count()} cores, load {load:.1f} at the start, Python {platform.python_version()}, torch {torch.__version__}, numba {numba.__version__}')
     for way, why in absent.items(): say(f'{way} was not run: {why}.')
-    most = child('limits')
-    say(f"At most, on {most['threads']} threads: {most['copy']:.1f} GB a second read and written in copying, {most['exp']/1e6:,.0f} million exponentials a second.\n")
-    result = dict(machine=lines[0], absent=absent, limits=most, workloads=workloads(say, o.quick, found))
+    most = {d: child('limits', d) for d in ('cpu', 'cuda')[:1 + torch.cuda.is_available()]}
+    for d, top in most.items(): say(f"At most, on the {d}: {top['copy']:,.1f} GB a second read and written in copying, {top['exp']/1e6:,.0f} million exponentials a second.")
+    say('')
+    result = dict(machine=lines[0], absent=absent, limits=most, workloads=workloads(say, o.quick, found, most))
     if not o.quick:
         result['growth'] = growth(say)
         result['big'] = big = {k: child('measure', [asdict(c)], 'numba', 3.)[0] for k, c in BIG.items()}
         small, mid, large = big.values()
-        floor = 4*1024*1024*4*2/most['copy']/1e6                         # image, what is kept and their gradients: a million floats each, written and read
+        floor = 4*1024*1024*4*2/most['cpu']['copy']/1e6                         # image, what is kept and their gradients: a million floats each, written and read
         say('| numba | ms | MB |\n|---|---|---|\n' + '\n'.join(f'| {k} | {ms(m)} | {mb:,.0f} |' for k, (m, mb) in big.items()))
         say(f'\nTen times the strokes on sixteen times the pixels take {(mid[0] - floor)/small[0]:.1f} times as long, besides the {floor:.1f} ms it takes to touch the pixels.')
         with tempfile.TemporaryDirectory() as empty: result['first'] = [min(child('first') for _ in range(3)), child('first', NUMBA_CACHE_DIR=empty)]
