@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['TILE', 'INTERPRETED', 'forward', 'backward', 'compile_for']
 
-# %% ../nbs/02b_gpu.ipynb #402ea97b
-import math
-
 # %% ../nbs/02b_gpu.ipynb #bf73d0dd
 import torch
 
