@@ -323,7 +323,7 @@ class Backend:
 BACKENDS = {'dense': Backend(_draw_dense), 'pairs': Backend(_draw_pairs), 'numba': Backend(module='dsketch_nb.compiled', device='cpu'),
             'triton': Backend(module='dsketch_nb.gpu', device='cuda', needs='triton')}
 
-# %% ../nbs/02_draw.ipynb #97aadc61
+# %% ../nbs/02_draw.ipynb #81dae60e
 @lru_cache(None)
 def _works(name, device):
     "Can a backend draw here? Those that need something are tried on one stroke."
@@ -336,7 +336,7 @@ def _works(name, device):
         return True
     except Exception as e:
         why = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
-        warnings.warn(f"backend {name!r} does not run on {device}, so 'pairs' draws there, more slowly: {why}", stacklevel=4)
+        warnings.warn(f"backend {name!r} does not run on {device}, so 'pairs' draws there, more slowly: {why}", stacklevel=5)
         return False
 
 def _fastest(device): return next((k for k, b in BACKENDS.items() if b.device == device.type and _works(k, device)), 'pairs')

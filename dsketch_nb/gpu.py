@@ -5,26 +5,23 @@
 # %% auto #0
 __all__ = ['TILE', 'INTERPRETED', 'forward', 'backward', 'compile_for']
 
-# %% ../nbs/02b_gpu.ipynb #dc563063
-import math
-
-# %% ../nbs/02b_gpu.ipynb #e6558d06
+# %% ../nbs/02b_gpu.ipynb #bf73d0dd
 import torch
 
-# %% ../nbs/02b_gpu.ipynb #6608918a
+# %% ../nbs/02b_gpu.ipynb #47c0ee19
 import triton
 import triton.language as tl
 
-# %% ../nbs/02b_gpu.ipynb #c078cbd7
+# %% ../nbs/02b_gpu.ipynb #4fe8a427
 from .draw import _check_values, _log_eps
 
-# %% ../nbs/02b_gpu.ipynb #df57e6e1
+# %% ../nbs/02b_gpu.ipynb #d6f21764
 TILE = 16                                                # pixels along a tile's side; a power of 2, and a guess: never timed
 _WARPS = 4                                               # 32 threads each, for the 256 pixels of a tile: another guess
 _NUMBERS = ('V', 'H', 'W', 'first_tile', 'base')         # arguments that are numbers; by itself Triton compiles anew where one is 1, or a multiple of 16
 _kernel = triton.jit(do_not_specialize=_NUMBERS)         # for what is started from outside; what kernels call is plain @triton.jit
 
-# %% ../nbs/02b_gpu.ipynb #800e22ca
+# %% ../nbs/02b_gpu.ipynb #1f745029
 @triton.jit
 def _segments(px, reach, offsets, stroke, v, inside, H, W, TILE: tl.constexpr):
     "The segments that begin at the vertices v: stroke, ends, reach, and the rows of tiles [top, bottom) they reach; top = bottom = 0 where there is none."
@@ -38,7 +35,7 @@ def _segments(px, reach, offsets, stroke, v, inside, H, W, TILE: tl.constexpr):
     top, bottom = tl.where(real, y0, 0).to(tl.int32) // TILE, tl.where(real, y1 + TILE, 0).to(tl.int32) // TILE
     return n, ay, ax, by, bx, R, top, bottom
 
-# %% ../nbs/02b_gpu.ipynb #5f3d8cf0
+# %% ../nbs/02b_gpu.ipynb #66dd27a5
 @triton.jit
 def _edge(y, my, mx, R, side: tl.constexpr):
     "The column, counted from a segment's first end, where its capsule ends in row y, also counted from there; side -1 is left, 1 right."
@@ -60,7 +57,7 @@ def _tiles_across(ty, ay, ax, by, bx, R, H, W, TILE: tl.constexpr):
     lo = x0.to(tl.int32) // TILE
     return lo, tl.maximum(tl.where(x0 <= x1, (x1 + TILE).to(tl.int32) // TILE - lo, 0), 0)
 
-# %% ../nbs/02b_gpu.ipynb #8e16172a
+# %% ../nbs/02b_gpu.ipynb #15fee54c
 @triton.jit
 def _can_be_drawn(n, scale, colour, alpha, inside, C: tl.constexpr):
     "Do strokes n have a width, and finite colours?"
@@ -84,7 +81,7 @@ def _count_tiles(px, reach, offsets, stroke, scale, colour, alpha, count, V, H, 
         total += tl.where(top + i < bottom, m, 0)
     tl.store(count + v, tl.where(good, total, -2**40), inside)
 
-# %% ../nbs/02b_gpu.ipynb #038ebb3d
+# %% ../nbs/02b_gpu.ipynb #e83d8df5
 @_kernel
 def _list_tiles(px, reach, offsets, stroke, image, entry, parts, owner, tile, V, H, W, TILE: tl.constexpr, BLOCK: tl.constexpr):
     "For each segment and tile it reaches, from entry[v] on: the tile, the stroke, and parts (beside, from the first end, from the second, direction (y, x), 1/length)."
@@ -109,7 +106,7 @@ def _list_tiles(px, reach, offsets, stroke, image, entry, parts, owner, tile, V,
             tl.store(g + 3, uy, on); tl.store(g + 4, ux, on); tl.store(g + 5, per, on)
         at += m
 
-# %% ../nbs/02b_gpu.ipynb #259c2150
+# %% ../nbs/02b_gpu.ipynb #caa01e2c
 _BLOCK = 32                                              # segments that one program counts and lists
 
 class _Plan:
@@ -137,7 +134,7 @@ class _Plan:
         self.owner, self.tiles = owner[self.order], st.batch * triton.cdiv(H, TILE) * triton.cdiv(W, TILE)
         self.start = torch.searchsorted(tile, torch.arange(self.tiles + 1, dtype=torch.int32, device=device), out_int32=True)
 
-# %% ../nbs/02b_gpu.ipynb #57d0d2fb
+# %% ../nbs/02b_gpu.ipynb #e3f5a8de
 @triton.jit
 def _pixels(tile, like, H, W, TILE: tl.constexpr):
     "A tile's image, the places of its pixels in the image's plane, whether they are inside, and their way (y, x) from the tile's middle."
@@ -155,7 +152,7 @@ def _nearest(g, dy, dx):
     from_a, from_b = tl.load(g + 1) + along, tl.load(g + 2) + along
     return tl.load(g) + (dx*uy - dy*ux), tl.minimum(from_a, 0) + tl.maximum(from_b, 0), tl.minimum(tl.maximum(from_a*tl.load(g + 5), 0), 1)
 
-# %% ../nbs/02b_gpu.ipynb #6521087e
+# %% ../nbs/02b_gpu.ipynb #c7667d5e
 @triton.jit
 def _ink_and_rest(x):
     "exp(-x) and 1 - exp(-x) for 0 <= x <= 80."
@@ -175,7 +172,7 @@ def _off_zero(f):
     "Factors are divided out again in the backward pass."
     return tl.where(tl.abs(f) < 1e-30, 1e-30, f)
 
-# %% ../nbs/02b_gpu.ipynb #00000e4e
+# %% ../nbs/02b_gpu.ipynb #835191ac
 @triton.jit
 def _ends_here(owner, k, end, n):
     "Is part k the last of stroke n in its tile?"
@@ -201,7 +198,7 @@ def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W, 
     tl.store(through + q, P, on)
     tl.store(image + q, 1 - P, on)
 
-# %% ../nbs/02b_gpu.ipynb #a55ca3fa
+# %% ../nbs/02b_gpu.ipynb #1b37920e
 @triton.jit
 def _to_ends(sums, order, parts, first, end, who, w, beside, beyond, t, WIDTH: tl.constexpr):
     "Each part's sums (y, x) for its two ends, from the weights w of the pixels that are nearest to it."
@@ -215,7 +212,7 @@ def _to_ends(sums, order, parts, first, end, who, w, beside, beyond, t, WIDTH: t
         q, e = tl.sum(wb*beside), tl.sum(wb*beyond)
         tl.store(row + 2, e*uy - q*ux); tl.store(row + 3, e*ux + q*uy)
 
-# %% ../nbs/02b_gpu.ipynb #3b6cd81b
+# %% ../nbs/02b_gpu.ipynb #7706fab4
 @_kernel
 def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad, sums, H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
     "Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2 and colour."
@@ -246,7 +243,7 @@ def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad
             first = k + 1
             d2 = none + 1e30
 
-# %% ../nbs/02b_gpu.ipynb #8bcdc6c9
+# %% ../nbs/02b_gpu.ipynb #0cd711aa
 @_kernel
 def _sum_rows(rows, start, out, WIDTH: tl.constexpr, WP: tl.constexpr, ROWS: tl.constexpr):
     "out[i] = rows[start[i]:start[i+1]].sum(0)"
@@ -272,7 +269,7 @@ def _add_up(st, plan, sums):
     by_vertex *= (2/st.pitch * plan.scale)[plan.stroke][:, None]
     return by_vertex.to(dtype), (by_stroke[:, 4] * plan.scale/st.pitch**2).to(dtype), by_stroke[:, 5:5+C].to(dtype), by_stroke[:, 5+C].to(dtype) if st.paint else None
 
-# %% ../nbs/02b_gpu.ipynb #a61d6642
+# %% ../nbs/02b_gpu.ipynb #d954b1e9
 @_kernel
 def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
     "Paint on image, which holds the background."
@@ -291,7 +288,7 @@ def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W, 
             d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
     tl.store(image + q, layer, on)
 
-# %% ../nbs/02b_gpu.ipynb #8bd403f7
+# %% ../nbs/02b_gpu.ipynb #f8f68408
 @triton.jit
 def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, dx, TILE: tl.constexpr):
     "Write down what shows through the strokes above each stroke of a tile, at its first part; what shows through all of them."
@@ -308,7 +305,7 @@ def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, d
             d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
     return T
 
-# %% ../nbs/02b_gpu.ipynb #6c237f9a
+# %% ../nbs/02b_gpu.ipynb #c928979a
 @_kernel
 def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, image, grad, above, sums, first_tile, base, H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
     "Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2, colour and alpha; image, the background on entry, receives its own."
@@ -344,7 +341,7 @@ def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, imag
             first = k + 1
             d2 = none + 1e30
 
-# %% ../nbs/02b_gpu.ipynb #1312a21d
+# %% ../nbs/02b_gpu.ipynb #0af5ac51
 _KEEP = 2**28                                            # bytes of notes that paint takes at once on its way back
 
 def _groups(plan, size):
@@ -359,7 +356,7 @@ def _groups(plan, size):
             most, a = max(most, start[b] - start[a]), b
     return groups, most
 
-# %% ../nbs/02b_gpu.ipynb #6dc28028
+# %% ../nbs/02b_gpu.ipynb #8e54cbe3
 INTERPRETED = not isinstance(_sum_rows, triton.JITFunction)   # on the CPU, an operation at a time: TRITON_INTERPRET=1 was set
 
 def _canvas(st):
@@ -384,7 +381,7 @@ def forward(
         _ink_tiles[(plan.tiles,)](*lists, through, image, *st.size, **_blocks(image.shape[1]))
         return image, through
 
-# %% ../nbs/02b_gpu.ipynb #625401a4
+# %% ../nbs/02b_gpu.ipynb #277a4630
 def backward(
     st, # what was drawn
     through, # what `forward` gave besides the image
@@ -403,7 +400,7 @@ def backward(
         else: _ink_tiles_backward[(plan.tiles,)](*lists, through, grad, sums, *st.size, WIDTH=sums.shape[1], **_blocks(C))
         return *_add_up(st, plan, sums), image if st.background is not None else None
 
-# %% ../nbs/02b_gpu.ipynb #9a186b38
+# %% ../nbs/02b_gpu.ipynb #b80b34c8
 _POINTERS = dict(px='fp64', reach='fp64', offsets='i64', stroke='i32', count='i64', entry='i64', owner='i32', tile='i32', order='i64', start='i32')
 
 def compile_for(
