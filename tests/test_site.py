@@ -151,7 +151,7 @@ def test_site_is_complete(processed):
     chapters = [o for o in listed if o[0].isdigit()]
     assert chapters == sorted(chapters), 'chapters are read in the order of their numbers'
     assert (processed/'nbs'/'nbdev.yml').read_text(encoding='utf-8') == (root/'nbs'/'nbdev.yml').read_text(encoding='utf-8'), 'nbs/nbdev.yml is not what settings.ini says'
-    assert (processed/'_proc'/'_quarto.yml').is_file()
+    for o in ('_quarto.yml', 'sidebar.yml', 'nbdev.yml', 'styles.css', 'strokes.js', 'images/drawing-still.webp'): assert (processed/'_proc'/o).is_file(), o
 
 def test_processed_links_arrive(processed):
     "Relative ones, and those that nbdev makes of names in backticks, which lead to a definition on a page of the site."
