@@ -111,6 +111,14 @@ def test_every_page_can_be_run_elsewhere():
     assert os.access(root/'.binder'/'postBuild', os.X_OK) and "pip install --no-cache-dir -e '.[dev]'" in (root/'.binder'/'postBuild').read_text(encoding='utf-8')
 
 @pytest.mark.parametrize('page', pages, ids=name)
+def test_flags_stay_flags(page):
+    "Pandoc, which makes the site, turns `--` into a dash and quotes into curly ones wherever code is not in backticks, in `<code>` too; and Markdown inside `<details>` needs an empty line before it."
+    for c in cells(page, 'markdown'):
+        said = prose(c['source'])
+        assert '<code' not in said and not re.search(r'(?<![-\w])--\w', said), text(c['source'])[:200]
+        assert not re.search(r'</summary>\n?[^\n<]*`', text(c['source'])), text(c['source'])[:200]
+
+@pytest.mark.parametrize('page', pages, ids=name)
 def test_pictures_have_words(page):
     assert not [w for c in cells(page, 'markdown', 'code') for w in without_words(c)]
 
@@ -151,7 +159,7 @@ def test_site_is_complete(processed):
     chapters = [o for o in listed if o[0].isdigit()]
     assert chapters == sorted(chapters), 'chapters are read in the order of their numbers'
     assert (processed/'nbs'/'nbdev.yml').read_text(encoding='utf-8') == (root/'nbs'/'nbdev.yml').read_text(encoding='utf-8'), 'nbs/nbdev.yml is not what settings.ini says'
-    assert (processed/'_proc'/'_quarto.yml').is_file()
+    for o in ('_quarto.yml', 'sidebar.yml', 'nbdev.yml', 'styles.css', 'strokes.js', 'images/drawing-still.webp'): assert (processed/'_proc'/o).is_file(), o
 
 def test_processed_links_arrive(processed):
     "Relative ones, and those that nbdev makes of names in backticks, which lead to a definition on a page of the site."
