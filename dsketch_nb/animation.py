@@ -133,6 +133,7 @@ def drawn_until(self:Scene,
     fraction:Tensor, # [N] in drawing order: how much of each stroke is drawn, in [0, 1]
 )->Scene: # of polylines
     "This scene with its strokes as far as they are drawn."
+    if fraction.shape != (len(self),): raise ValueError(f"fraction of shape {tuple(fraction.shape)} does not fit {len(self)} strokes: pass one number for each")
     out, at = Scene(*self.size, self.compose, self.paper), 0
     for g in self.groups:
         f = fraction[at:at+len(g)].to(g.params)
@@ -157,6 +158,7 @@ def film(self:Scene,
     if not 0 < fps <= 120: raise ValueError(f"fps {fps!r} must be above 0 and at most 120: try 20")
     start, each = _schedule(stroke_order(self, order), seconds)
     n = max(round(seconds*fps), 1)
+    if n > 100_000: raise ValueError(f"seconds {seconds!r} at fps {fps!r} are {n:.3g} frames: choose fewer")
     return (self.drawn_until(((i/n*seconds - start) / each).clamp(0, 1) if i < n else torch.ones_like(start)).image(size).convert('RGB') for i in range(n + 1))
 
 # %% ../nbs/13_animation.ipynb #a0d6de2b

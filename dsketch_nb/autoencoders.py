@@ -73,6 +73,8 @@ def draw(self:Drawing,
     backend:str=None, # as for draw; None chooses
 )->Tensor: # [B, C, H, W] in [0, 1], white ink on black
     "The finished images."
+    if not 0 < self.contrast < float('inf'): raise ValueError(f"contrast {self.contrast} must be above 0: 1 leaves the drawing as it is")
+    if self.params.dim() != 4 or self.ink is not None and self.ink.dim() not in (2, 3): raise ValueError(f"params have shape {tuple(self.params.shape)}, expected [B, N, P, 2], and ink [B, N] or [B, N, 3]")
     out = self.on_black(backend)
     return out if self.contrast == 1 else (out * self.contrast).clamp(max=1)
 
@@ -106,7 +108,7 @@ def whole_number(
 def _canvas(size, channels):
     "(height, width) as whole numbers, and the number of channels, if images can be so."
     if len(size) != 2: raise ValueError(f"size {size} must be (height, width) in pixels")
-    return tuple(whole_number(n, 'a side of the images', 2) for n in size), whole_number(channels, 'channels')
+    return tuple(whole_number(n, 'size: a side of the images', 2) for n in size), whole_number(channels, 'channels')
 
 # %% ../nbs/30_autoencoders.ipynb #c53eee36
 class Encoder(nn.Module, ByName, family='encoder'):
@@ -139,7 +141,7 @@ class Decoder(nn.Module, ByName, family='decoder'):
         self.size, self.channels = _canvas(size, channels)
         self.latent_size, self.contrast = whole_number(latent_size, 'latent_size'), contrast
         if channels not in (1, 3): raise ValueError(f"channels {channels} must be 1 for grey or 3 for colour: convert the images")
-        if not contrast > 0: raise ValueError(f"contrast {contrast} must be above 0: 1 leaves the drawing as it is")
+        if not 0 < contrast < float('inf'): raise ValueError(f"contrast {contrast} must be above 0: 1 leaves the drawing as it is")
         self.register_buffer('extent', torch.tensor([1., (self.size[1]-1)/(self.size[0]-1)]), persistent=False)
 
     def strokes(self,

@@ -131,12 +131,12 @@ class _Characters(Classifier):
 class LakeThesisCNN(_Characters):
     "200 detectors of 10 x 10 and 400 numbers (Lake 2014)."
     def __init__(self, size, channels, classes):
-        super().__init__(size, channels, classes, 9, 400, nn.Conv2d(channels, 200, 10), nn.ReLU())
+        super().__init__(size, channels, classes, 9, 400, nn.Conv2d(whole_number(channels, 'channels'), 200, 10), nn.ReLU())
 
 class OmniglotCNN(_Characters):
     "120, then 300 detectors of 5 x 5, and 3,000 numbers (Lake, Salakhutdinov & Tenenbaum 2015): 90 million weights."
     def __init__(self, size, channels, classes):
-        super().__init__(size, channels, classes, 10, 3000, nn.Conv2d(channels, 120, 5), nn.ReLU(), nn.Conv2d(120, 300, 5), nn.ReLU())
+        super().__init__(size, channels, classes, 10, 3000, nn.Conv2d(whole_number(channels, 'channels'), 120, 5), nn.ReLU(), nn.Conv2d(120, 300, 5), nn.ReLU())
 
 # %% ../nbs/35_classifiers.ipynb #40f4e6ce
 class MNISTBetterCNN(Classifier):
@@ -178,6 +178,8 @@ class Training:
 
     def __post_init__(self):
         for k in ('epochs', 'batch_size', 'snapshot_epochs'): whole_number(getattr(self, k), k)         # now, not after hours without labels
+        for k in ('weight_decay', 'momentum', 'num_workers', 'seed'):
+            if not 0 <= getattr(self, k) < float('inf'): raise ValueError(f"{k} {getattr(self, k)} must be 0 or more")
 
 class Snapshots(Callback):
     "Weights every so many epochs, as weights_EPOCH.safetensors."
@@ -278,7 +280,7 @@ def view(
     images:Tensor, # [B, C, H, W] in [0, 1]
 )->Tensor: # the same shape
     "Another look at the same things: moved, turned, sheared and scaled a little, and 5 % brighter or darker from pixel to pixel."
-    return (augmented(images) * (1 + (torch.rand_like(images) - .5)/10)).clamp(0, 1)
+    return (augmented(images) * (1 + (torch.rand(images.shape, dtype=images.dtype, device=images.device) - .5)/10)).clamp(0, 1)
 
 # %% ../nbs/35_classifiers.ipynb #9dba1fb2
 def cross_correlation(
@@ -286,6 +288,7 @@ def cross_correlation(
     b:Tensor, # [B, D] features of another
 )->Tensor: # [D, D] in [-1, 1]
     "How each feature of one view goes with each of the other, over the batch."
+    if a.dim() != 2 or a.shape != b.shape or a.device != b.device: raise ValueError(f"a of shape {tuple(a.shape)} on {a.device} and b of shape {tuple(b.shape)} on {b.device} must both be [B, D], of the same images")
     a, b = (F.batch_norm(o, None, None, training=True) for o in (a, b))     # mean 0, variance 1
     return a.T @ b / len(a)
 
@@ -342,6 +345,7 @@ def train_classifier_barlow(
     **flags # of Training, of the classifier, and of a data set given by name
 )->Trainer: # with `model`, `history`, and `test`: loss and accuracy on the test set
     "Learn features without labels (Barlow Twins), then classes on top of them, and test."
+    whole_number(barlow_epochs, 'barlow_epochs'), whole_number(barlow_batch_size, 'barlow_batch_size')
     settings, net, data, config = _begin(model, dataset, flags)
     output = output and Path(output)
     done = output and (output/'checkpoint.safetensors').exists()

@@ -611,7 +611,7 @@ def set_threads(
 )->int: # the number before
     "How many cores `draw` uses; at the start as many as PyTorch had when `dsketch_nb.draw` was imported."
     global _threads, _pool
-    if int(n) != n or n < 1: raise ValueError(f"threads {n} must be a whole number of 1 or more")
+    if n % 1 != 0 or n < 1: raise ValueError(f"threads {n} must be a whole number of 1 or more")
     old, _threads, _pool = _threads, int(n), None
     return old
 

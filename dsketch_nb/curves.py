@@ -146,7 +146,9 @@ def chords_needed(
 )->int: # chords a curve, enough for all of them
     "Least K for which the bound on the chord error, max|c''| / (8 K^2), is within `tol`."
     if not tol > 0: raise ValueError(f"tol {tol} must be above 0: pass a distance in grid units, such as a tenth of a pixel's pitch")
-    K = math.sqrt(_most_bend(params, cfcn) / (8*tol))
+    bend = _most_bend(params, cfcn)
+    if not math.isfinite(bend): raise ValueError("params holds NaN or infinity: every control point must be finite")
+    K = math.sqrt(bend / (8*tol))
     return max(1, math.ceil(K*(1 - 1e-9)))
 
 # %% ../nbs/01_curves.ipynb #b2136e3f

@@ -76,6 +76,7 @@ def hold_out(
     generator:torch.Generator, # says which
 )->tuple: # (the rest, those held out), of indices
     "Set aside the same number of images of each class."
+    if per_class % 1 != 0 or per_class < 0: raise ValueError(f"per_class {per_class} must be a whole number of 0 or more")
     order = torch.randperm(len(split), generator=generator)
     labels = split.labels[order]
     held = torch.cat([torch.nonzero(labels == c)[:per_class, 0] for c in labels.unique()])
@@ -115,6 +116,8 @@ def scaled(
     brightness:float=.6,
 )->Tensor: # [B, C, canvas, canvas]
     "A digit in the middle of a large canvas."
+    for k, v in dict(digit=digit, canvas=canvas).items():
+        if v % 1 != 0 or v < 1: raise ValueError(f"{k} {v} must be a whole number of pixels, 1 or more")
     margin = canvas - digit
     return F.pad(F.interpolate(images, (digit, digit), mode='bilinear'), (margin//2, margin - margin//2)*2) * brightness
 
@@ -123,6 +126,7 @@ def centred(
     side:int=28, # pixels
 )->Tensor: # [B, 1, side, side]
     "The centre of mass in the middle, then shrunk, as a mean over what each small pixel covers."
+    if side % 1 != 0 or side < 1: raise ValueError(f"side {side} must be a whole number of pixels, 1 or more")
     mass = images.sum((1, 2, 3)).clamp(min=1e-6)
     def off(sums): return sums @ torch.linspace(-1 + 1/sums.shape[1], 1 - 1/sums.shape[1], sums.shape[1]).to(sums) / mass
     move = torch.eye(2, 3).to(images).repeat(len(images), 1, 1)
@@ -141,8 +145,8 @@ class DataSet(ByName, family='dataset'):
         valset_size_per_class:int=10, # images of each class set aside for validation
         skeleton:bool=False, # thin strokes to one pixel
     ):
-        if valset_size_per_class < 1: raise ValueError(f"valset_size_per_class {valset_size_per_class} must be 1 or more: without images to watch there is no validation")
-        if dataset_seed < 0: raise ValueError(f"dataset_seed {dataset_seed} must be 0 or more")
+        if valset_size_per_class % 1 != 0 or valset_size_per_class < 1: raise ValueError(f"valset_size_per_class {valset_size_per_class} must be a whole number of 1 or more: without images to watch there is no validation")
+        if dataset_seed % 1 != 0 or dataset_seed < 0: raise ValueError(f"dataset_seed {dataset_seed} must be a whole number of 0 or more")
         self.root, self.skeleton = Path(dataset_root), skeleton
         self._divide(*self.read(), valset_size_per_class, torch.Generator().manual_seed(dataset_seed))
 
@@ -333,6 +337,7 @@ class Sketches:
         size:int, # pixels of the square canvas
         stroke_width:float, # pixels
     ):
+        if not 0 < stroke_width < size/3: raise ValueError(f"stroke_width {stroke_width} must be above 0 and below a third of the size, {size} pixels")
         def starts(n): return F.pad(torch.as_tensor(n).long().cumsum(0), (1, 0))
         self.points, self.first, self.stroke = torch.as_tensor(points).float(), starts(lengths), starts(strokes)
         self.size, self.stroke_width = size, stroke_width

@@ -90,7 +90,7 @@ def _check(vertices, size, compose, colour, background, offsets, image, batch):
     want = 'at least 3 axes [*, N, K, 2]' if offsets is None else '[V, 2] with offsets'
     if vertices.shape[-1:] != (2,) or (vertices.dim() < 3 if offsets is None else vertices.dim() != 2):
         raise ValueError(f"vertices has shape {tuple(vertices.shape)}, expected {want}, (row, col) in the last")
-    if len(size) != 2 or any(int(n) != n or n < 1 for n in size):
+    if len(size) != 2 or any(n % 1 != 0 or n < 1 for n in size):
         raise ValueError(f"size {tuple(size)} must be (height, width), whole numbers of 1 or more")
     if compose not in COMPOSE: raise ValueError(f"compose {compose!r} is not one of {', '.join(COMPOSE)}")
     if compose == 'softor' and colour is not None: raise ValueError("colour is given, but compose='softor' has one channel and none: use compose='ink' or 'paint'")

@@ -44,7 +44,7 @@ class SimpleCNNEncoder(_Convolutional):
     "120, then 300 detectors of 5 x 5, each followed by a pool of 2 x 2."
     def __init__(self, size, channels, outputs):
         super().__init__(size, channels, outputs,
-                         nn.Conv2d(channels, 120, 5), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Conv2d(whole_number(channels, 'channels'), 120, 5), nn.ReLU(), nn.MaxPool2d(2),
                          nn.Conv2d(120, 300, 5), nn.ReLU(), nn.MaxPool2d(2))
 
 # %% ../nbs/31_encoders.ipynb #aaabce7c
@@ -52,7 +52,7 @@ class Conv2DEncoder(_Convolutional):
     "The small one: 10, then 20 detectors of 5 x 5, and whole channels dropped out while training."
     def __init__(self, size, channels, outputs):
         super().__init__(size, channels, outputs,
-                         nn.Conv2d(channels, 10, 5), nn.MaxPool2d(2), nn.ReLU(),
+                         nn.Conv2d(whole_number(channels, 'channels'), 10, 5), nn.MaxPool2d(2), nn.ReLU(),
                          nn.Conv2d(10, 20, 5), nn.Dropout2d(), nn.MaxPool2d(2), nn.ReLU())
 
 # %% ../nbs/31_encoders.ipynb #1c1781bd
@@ -60,7 +60,7 @@ class BetterCNNEncoder(_Convolutional):
     "Four times 64 detectors of 3 x 3 with batch normalisation, then the means of 8 x 8 regions: any size of image will do."
     def __init__(self, size, channels, outputs):
         def block(inputs): return nn.Conv2d(inputs, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()
-        super().__init__(size, channels, outputs, *block(channels), *block(64), *block(64), *block(64), nn.AdaptiveAvgPool2d(8))
+        super().__init__(size, channels, outputs, *block(whole_number(channels, 'channels')), *block(64), *block(64), *block(64), nn.AdaptiveAvgPool2d(8))
 
 # %% ../nbs/31_encoders.ipynb #2799a18a
 class StrokeNetEncoder(_Convolutional):
@@ -69,6 +69,6 @@ class StrokeNetEncoder(_Convolutional):
         batchnorm:bool=False, # batch normalisation after each convolution
     ):
         def conv(i, o): return nn.Conv2d(i, o, 3, padding=1), *[nn.BatchNorm2d(o)]*batchnorm, nn.LeakyReLU(.2)
-        widths = channels, 16, 32, 64, 128, 256
+        widths = whole_number(channels, 'channels'), 16, 32, 64, 128, 256
         blocks = [layer for i, o in pairwise(widths) for layer in (*conv(i, o), *conv(o, o), nn.AvgPool2d(2))]
         super().__init__(size, channels, outputs, nn.Upsample((256, 256), mode='bilinear', align_corners=False), *blocks)

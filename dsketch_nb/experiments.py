@@ -251,6 +251,9 @@ def _keep(output, model, device, images, about):
 # %% ../nbs/36_experiments.ipynb #36cb7cd2
 INKS = 'auto', 'dark', 'bright'
 
+def _check_shape(shape, axes, name):
+    if len(shape) != axes or any(n % 1 != 0 or n < 1 for n in shape): raise ValueError(f"{name} {tuple(shape)} must be {axes} whole numbers of 1 or more, the last two height and width")
+
 def _one_of(known, **given):
     for k, v in given.items():
         if v not in known: raise ValueError(f"{k} {v!r} is not one of {', '.join(known)}")
@@ -263,6 +266,7 @@ def read_picture(
 )->Tensor: # [C, H, W] in [0, 1], bright ink on black
     "A picture as the network wants it."
     _one_of(INKS, ink=ink)
+    _check_shape(shape, 3, 'shape')
     x = load_picture(picture, colour=shape[0] == 3, max_side=256 if centre else 1024)
     border = torch.cat([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], 1).median().item()
     if ink == 'dark' or ink == 'auto' and border > .5: x, border = 1 - x, 1 - border
@@ -288,6 +292,7 @@ def centred_ink(
     size:tuple, # (height, width) in pixels
 )->Tensor: # [C, *size]
     "What is not black, scaled to 20/28 of the size, its centre of mass in the middle."
+    _check_shape(size, 2, 'size')
     rows, columns = (torch.nonzero((x > .3).any(0).any(i))[:, 0] for i in (1, 0))
     if not len(rows): return x.new_zeros(len(x), *size)
     x = x[:, rows[0]:rows[-1]+1, columns[0]:columns[-1]+1]
@@ -455,6 +460,7 @@ def sharp_image(
     width:int=196, # pixels; the height follows
 )->Image.Image:
     "A scene's strokes with sharp edges, one on top of the other."
+    if width % 1 != 0 or width < 1: raise ValueError(f"width {width} must be a whole number of pixels, 1 or more")
     k = 3*width/scene.width                                              # drawn three times as large, for smooth edges
     page = Image.new('RGB', (3*width, round(k*scene.height)), 'white')
     pen, middle = ImageDraw.Draw(page), torch.tensor(page.size)/2
@@ -473,6 +479,7 @@ def pen_image(
     sigma2:float=1e-2, # squared width of the pen in squared grid units of the image
 )->Tensor: # [1, H, W] bright ink on black
     "A pen's movements as a digit of MNIST."
+    if not 1e-12 < sigma2 < 1: raise ValueError(f"sigma2 {sigma2} must be above 0 and below 1: an image reaches from -1 to 1")
     lines = [torch.as_tensor(s, dtype=torch.float32).reshape(-1, 2) for s in strokes if len(s)]
     if not lines: return torch.zeros(1, *size)
     points, offsets, pitch = torch.cat(lines), F.pad(torch.tensor([len(o) for o in lines]).cumsum(0), (1, 0)), pixel_pitch(*size)

@@ -89,7 +89,7 @@ def load_picture(
 )->Tensor: # [3 or 1, H, W] in [0, 1]
     "A picture as a tensor: upright, transparency on white."
     for k, v in (('width', width), ('max_side', max_side)):
-        if v is not None and (int(v) != v or v < 1): raise ValueError(f"{k} {v} must be a whole number of pixels, 1 or more")
+        if v is not None and (v % 1 != 0 or v < 1): raise ValueError(f"{k} {v} must be a whole number of pixels, 1 or more")
     image = upright(open_picture(image), 'RGB' if colour else 'L')
     if width is None and max_side and max(image.size) > max_side: width = max(round(image.width * max_side / max(image.size)), 1)
     if width is not None: image = image.resize((width, max(round(image.height * width / image.width), 1)), Image.LANCZOS)
@@ -110,9 +110,9 @@ def _anywhere(kind, n, half, g, crs_points=2):
 
 def _check_counts(crs_points, sigma2, **counts):
     for k, n in counts.items():
-        if int(n) != n or n < 0: raise ValueError(f"{k} {n} must be a whole number of 0 or more")
+        if n % 1 != 0 or n < 0: raise ValueError(f"{k} {n} must be a whole number of 0 or more")
     if not sum(counts.values()): raise ValueError("no strokes: ask for some with points, lines, beziers or crs")
-    if crs_points < 2: raise ValueError(f"crs_points {crs_points} must be 2 or more: a spline passes through at least two points")
+    if crs_points % 1 != 0 or crs_points < 2: raise ValueError(f"crs_points {crs_points} must be a whole number of 2 or more: a spline passes through at least two points")
     if not 0 < sigma2 < math.inf: raise ValueError(f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as {.55**2}")
 
 # %% ../nbs/20_imageopt.ipynb #f9f246c2
@@ -135,6 +135,7 @@ def random_scene(
     "Strokes scattered over a canvas."
     counts = dict(points=points, lines=lines, beziers=beziers, crs=crs)
     _check_counts(crs_points, sigma2, **counts)
+    if like is not None and (like.dim() != 3 or not like.numel() or not 0 <= like.min() <= like.max() <= 1): raise ValueError(f"like of shape {tuple(like.shape)} must be an image [C, H, W] in [0, 1]")
     g, scene = torch.Generator().manual_seed(seed), Scene(height, width, model, paper)
     for kind, name in COUNTS.items():
         n = counts[name]
@@ -288,6 +289,7 @@ class LearnWidths(Callback):
         low:float=.01, # least sigma, in pixels
         high:float=math.inf, # largest sigma, in pixels
     ):
+        if not 0 < low < high: raise ValueError(f"low {low} must be above 0, and below high {high}: widths in pixels")
         for g in scene.groups: parametrize.register_parametrization(g, 'sigma2', _Width())
         self.parameters = [g.parametrizations.sigma2.original.requires_grad_() for g in scene.groups]
         self.bounds = [math.log(b * scene.pitch) if b < math.inf else b for b in (low, high)]
@@ -440,7 +442,7 @@ class Checkpoint(Callback):
         every:int=100, # iterations
         resume:bool=True, # go on from path if it is there
     ):
-        if int(every) != every or every < 1: raise ValueError(f"checkpoint_steps {every} must be a whole number of iterations, 1 or more")
+        if every % 1 != 0 or every < 1: raise ValueError(f"checkpoint_steps {every} must be a whole number of iterations, 1 or more")
         self.path, self.every, self.resume = Path(path), every, resume
 
     def before_fit(self, o):
@@ -525,6 +527,7 @@ class Settings:
 def _check_settings(self):
     "Refuse what cannot be done, before anything is done."
     _positive(**{k: getattr(self, k) for k in ('iters', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'lr', 'final_lr', 'sigma2_lr', 'colour_lr')})
+    if self.betas and (len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas)): raise ValueError(f"betas {tuple(self.betas)} must be two numbers in [0, 1), such as 0.9 0.95")
     _optimiser(self.optimiser, self.betas)
     if self.start not in ('random', 'edges'): raise ValueError(f"start {self.start!r} is not one of random, edges")
     if self.model not in ('ink', 'paint'): raise ValueError(f"model {self.model!r} is not one of ink, paint")

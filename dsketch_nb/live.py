@@ -92,6 +92,7 @@ class LiveRun:
         kinds = {k: 0 for k in ['lines'] if set(COUNTS.values()) & set(settings)}     # 500 lines only if nothing else is asked for
         self.loss, self.sigma2, self.memory, self.settings = loss, sigma2, memory, LIVE | kinds | settings
         s = _settings(sigma2, self.settings)
+        if not memory >= 0: raise ValueError(f"memory {memory} must be a number of bytes, 0 or more")
         self.device = _device(s.device)
         target = load_picture(image, s.width, s.colour, s.max_side)
         self.target = (target if s.colour or s.invert else 1 - target).to(self.device)
@@ -118,7 +119,7 @@ def reset(self:LiveRun):
 @patch
 def _most(self:LiveRun, scene):
     "How many moments fit into `memory`; 100 are enough for a slider."
-    return int(min(max(self.memory // sum(p.numel()*p.element_size() for p in scene.parameters()), 2), 100))
+    return int(min(max(min(self.memory, 1e15) // sum(p.numel()*p.element_size() for p in scene.parameters()), 2), 100))
 
 @patch(as_prop=True)
 def iteration(self:LiveRun)->int:
@@ -348,6 +349,7 @@ def curve_svg(
     size:tuple=(300, 170), # (width, height) in pixels
 )->str: # an <svg> for an HTML page
     "A loss as it falls."
+    if len(size) != 2 or not all(0 < o < math.inf for o in size): raise ValueError(f"size {size} must be (width, height) in pixels")
     losses = [(i, o) for i, o in losses if math.isfinite(o)]
     if not losses: return ''
     w, h, log = *size, min(o for _, o in losses) > 0

@@ -100,6 +100,7 @@ def bce_loss(
 )->Tensor: # scalar
     "Binary cross-entropy."
     _alike(input, target, 'bce_loss')
+    if not 0 <= eps < .5: raise ValueError(f'bce_loss: eps is {eps}: expected 0 or more, and less than a half')
     p = eps + (1 - 2*eps) * _check_unit(input, 'drawing')
     _check_unit(target, 'target')
     return reduce_error(-torch.lerp(torch.log1p(-p), p.log(), target), reduction)
@@ -114,7 +115,7 @@ def gaussian_taps(
     sigma:float, # standard deviation in pixels
 )->tuple: # an odd number of weights that sum to 1
     "A sampled Gaussian, its size the next odd number at or above floor(8 sigma + 1)."
-    if not 0 <= sigma < math.inf: raise ValueError(f'sigma is {sigma}: expected a standard deviation of 0 or more pixels')
+    if not 0 <= sigma <= 10_000: raise ValueError(f'sigma is {sigma}: expected a standard deviation of 0 or more pixels, 10,000 at most')
     r = math.floor(8*sigma + 1) // 2
     w = [math.exp(-i*i / (2*sigma*sigma)) if i else 1. for i in range(-r, r+1)]
     return tuple(o / math.fsum(w) for o in w)
@@ -235,6 +236,7 @@ def gaussian_pyramid(
 )->list: # 1 + octaves*intervals tensors
     "The image, then each level blurred from the one before (Burt & Adelson 1983; Lindeberg 1994)."
     sigmas = pyramid_sigmas(octaves, intervals, init_sigma)
+    if dim not in (1, 2, 3): raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
     if downsample: _check_octaves(x, octaves, dim)
     levels = [x]
     for i in range(octaves*intervals):
@@ -431,6 +433,7 @@ def ink_coordinates(
     dim:int=2, # axes of space
 )->Tensor: # [n, dim] in pixels
     "Where the ink is, relative to its own centre of mass."
+    if dim not in (1, 2, 3): raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
     if image.numel() != math.prod(image.shape[-dim:]): raise ValueError(f'image of shape {list(image.shape)}: expected one image of {dim} dimensions and one channel')
     at = (image.reshape(image.shape[-dim:]) > threshold).nonzero().to(image.dtype if image.is_floating_point() else torch.get_default_dtype())
     return at - at.mean(0) if centred and len(at) else at

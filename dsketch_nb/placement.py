@@ -50,8 +50,11 @@ def sample_pixels(
     everywhere:float=.1, # this much of the mean weight goes to every pixel
 )->Tensor: # [n, 2] (row, col) in pixels, anywhere within the pixels drawn
     "Places drawn at random by weight."
+    if weight.dim() != 2 or not weight.numel(): raise ValueError(f"weight has shape {tuple(weight.shape)}, expected [H, W]: one number for each pixel")
     w = weight.detach().double().cpu().flatten()
     w = w + everywhere*w.mean() + 1e-12
+    if n % 1 != 0 or n < 0: raise ValueError(f"n {n} must be a whole number of 0 or more")
+    if not (w.isfinite().all() and w.min() >= 0): raise ValueError(f"weight and everywhere ({everywhere}) must be finite, 0 or more: negative numbers and NaN say nothing about where strokes are wanted")
     i = torch.searchsorted(w.cumsum(0) / w.sum(), torch.rand(n, dtype=torch.float64, generator=generator)).clamp(max=len(w)-1)
     return torch.stack([i // weight.shape[1], i % weight.shape[1]], 1) + torch.rand(n, 2, generator=generator) - .5
 
@@ -68,6 +71,10 @@ def strokes_along(
     crs_points:int=2, # points that a spline passes through
 )->tuple: # positions [n, K, 2] in grid units, (row, col); colours [n, 3]
     "Strokes laid along the edges of an image, in its colours."
+    if image.dim() != 3 or not image.numel() or weight.shape != image.shape[1:]: raise ValueError(f"image of shape {tuple(image.shape)} and weight of shape {tuple(weight.shape)} are expected to be [C, H, W] and [H, W]")
+    if not image.abs().max() < 1e6: raise ValueError("image holds NaN, infinity or huge numbers: expected values in [0, 1]")
+    if not 0 <= length < math.inf: raise ValueError(f"length {length} must be 0 pixels or more")
+    if crs_points % 1 != 0 or crs_points < 2: raise ValueError(f"crs_points {crs_points} must be a whole number of 2 or more: a spline passes through at least two points")
     H, W = image.shape[1:]
     p = sample_pixels(weight, n, generator).to(image)
     r, c = (p[:, i].round().long().clamp(0, s-1) for i, s in enumerate((H, W)))
@@ -86,12 +93,13 @@ def removal_cost(
     probes:int=4, # backward passes for the squares; the estimate of a stroke's is off by about sqrt(2/probes) of itself
 )->list: # for each group a tensor [N]: how much the sum of squared errors would grow without each stroke
     "What each stroke is worth, estimated from `1 + probes` backward passes."
-    if probes < 1: raise ValueError(f"probes {probes} must be 1 or more: 4 is enough to tell useless strokes")
+    if probes % 1 != 0 or probes < 1: raise ValueError(f"probes {probes} must be a whole number of 1 or more: 4 is enough to tell useless strokes")
     alphas = [g.alpha for g in scene.groups]
     if any(a is None for a in alphas): raise ValueError("a group has no opacities: make it with alpha=1., so that strokes can be faded out")
     before = [a.requires_grad for a in alphas]
     for a in alphas: a.requires_grad_()
     picture = scene.draw()
+    if target.shape != picture.shape or not torch.isfinite(target).all(): raise ValueError(f"target of shape {tuple(target.shape)} must be an image like the scene's, {tuple(picture.shape)}, without NaN or infinity")
     by_alpha = lambda seed: torch.autograd.grad(picture, alphas, seed, retain_graph=True)
     cost = [-2*a.detach()*g for a, g in zip(alphas, by_alpha((picture - target).detach()))]
     for _ in range(probes):

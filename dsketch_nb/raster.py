@@ -34,7 +34,7 @@ def pixel_grid(
     "Centres of the cells of a canvas with its middle at the origin."
     usual = pixel_pitch(*shape)
     pitch = usual if pitch is None else pitch
-    if not pitch > 0: raise ValueError(f"pitch {pitch} must be above 0: leave it out for the usual one, {usual:.4g}")
+    if not 0 < pitch < math.inf: raise ValueError(f"pitch {pitch} must be above 0: leave it out for the usual one, {usual:.4g}")
     axes = [(torch.arange(n, dtype=torch.float64, device='cpu') - (n-1)/2) * pitch for n in shape]
     grid = torch.stack(torch.meshgrid(*axes, indexing='ij'), -1)
     return grid.to(dtype or torch.get_default_dtype()).to(device or torch.get_default_device())

@@ -64,7 +64,9 @@ def _per_stroke(x, name, like, tail=(), low=0., high=1.):
 
 def _rgb(colour):
     "Colours' names and #rrggbb as numbers; anything else as it is."
-    if isinstance(colour, str): return [c/255 for c in ImageColor.getrgb(colour)[:3]]
+    if isinstance(colour, str):
+        try: return [c/255 for c in ImageColor.getrgb(colour)[:3]]
+        except ValueError: raise ValueError(f"colour {colour!r} is not known: expected a name such as 'tomato', or #rrggbb") from None
     return [_rgb(c) for c in colour] if isinstance(colour, (list, tuple)) else colour
 
 # %% ../nbs/03_scene.ipynb #78fbfa8f
@@ -170,9 +172,10 @@ def _view(self:Scene, size):
     "(height, width) and pitch that show the whole canvas, its pixels' edges included."
     if size is None: return self.size, self.pitch
     if isinstance(size, Real):
+        if not 0 < size < math.inf: raise ValueError(f"size {size} must be above 0: the longer side in pixels")
         k = size / max(self.size)
         size = tuple(max(round(n*k), 1) for n in self.size)
-    if len(size) != 2 or any(int(n) != n or n < 1 for n in size):
+    if len(size) != 2 or any(n % 1 != 0 or n < 1 for n in size):
         raise ValueError(f"size {size} must be (height, width) or the longer side, in whole pixels of 1 or more")
     h, w = (int(n) for n in size)
     return (h, w), self.pitch * max(self.height/h, self.width/w)
@@ -295,6 +298,7 @@ def plain_profile(
     point:bool=False, # True for a point, whose ink is an area
 )->list: # [(width in pixels, strength)]
     "One stroke with as much ink as exp(-d^2/sigma^2): sqrt(pi) sigma wide, or a disc 2 sigma across."
+    if not 0 <= sigma < math.inf: raise ValueError(f"sigma {sigma} must be a width in pixels, 0 or more")
     width = sigma * (2 if point else math.sqrt(math.pi))
     if not .75 < width < HAIRLINE: return [(width, 1.)]
     return [(HAIRLINE, (width/HAIRLINE)**(2 if point else 1))]
@@ -316,6 +320,9 @@ def _nest(stroke, profile, paint):
 
 PROFILES = {'plain': lambda layers: plain_profile}
 
+def _check_scale(scale):
+    if not 0 < scale < math.inf: raise ValueError(f"scale {scale} must be above 0: 1 is the canvas's own size")
+
 @patch
 def _marks(self:Scene, profile, layers, scale, strokes=None):
     "(stroke, width, colour, opacity) of every sharp stroke to write, in pixels of the canvas."
@@ -325,7 +332,7 @@ def _marks(self:Scene, profile, layers, scale, strokes=None):
     if not callable(profile) and profile not in PROFILES:
         raise ValueError(f"profile {profile!r} is not one of plain, soft, closest, fitted, nor a function (sigma, point) -> [(width, strength), ...]")
     if isinstance(layers, bool) or not isinstance(layers, int) or layers < 1: raise ValueError(f"layers {layers!r} must be a whole number of 1 or more: try 6")
-    if not 0 < scale < math.inf: raise ValueError(f"scale {scale} must be above 0: 1 is the canvas's own size")
+    _check_scale(scale)
     make = profile if callable(profile) else PROFILES[profile](layers)
     for s in self.strokes() if strokes is None else strokes:
         if s.sigma > 0:
@@ -408,6 +415,8 @@ def soft_profile(
     layers:int=6, # the most nested strokes to use
 )->list: # [(width in pixels, strength), ...], outermost first
     "Nested strokes that show exp(-d^2/sigma^2), seen through pixels."
+    if not 0 <= sigma < math.inf: raise ValueError(f"sigma {sigma} must be a width in pixels, 0 or more")
+    if layers % 1 != 0 or layers < 1: raise ValueError(f"layers {layers} must be a whole number of 1 or more: try 6")
     s = math.sqrt(max(sigma**2 - 1/12, sigma**2/2))
     reach = lambda n: math.sqrt(math.log(n**2 + 3))
     n = next(n for n in range(layers, 0, -1) if n == 1 or 2*s*reach(n)/n >= HAIRLINE)
@@ -484,6 +493,7 @@ def to_pdf(self:Scene,
     scale:float=1., # as for to_svg
 )->bytes: # a PDF document of one page, scale points a pixel
     "This drawing as PDF that looks like `draw()`."
+    _check_scale(scale)
     data, (h, w), state = io.BytesIO(), self.size, None
     page = Canvas(data, pagesize=(w*scale, h*scale), invariant=1, pageCompression=1)
     page.scale(scale, scale)

@@ -26,6 +26,7 @@ def closest_profile(
 )->list: # [(width in pixels, strength)]
     "One stroke with as much ink as exp(-d^2/sigma^2), and as near to it as one stroke can be."
     (width, strength), = plain_profile(sigma, point)
+    if not width: return [(width, strength)]
     e = min(1., max(CLOSEST, 1.1/width))
     return [(width/(math.sqrt(e) if point else e), strength*e)]
 
@@ -93,6 +94,7 @@ def sharpened(
     colour:bool=True, # whether colours may change too
 )->Scene: # its `to_svg('plain')` looks like the raster of scene
     "Plain strokes whose widths, opacities and colours are fitted to a soft drawing."
+    if iters % 1 != 0 or iters < 0: raise ValueError(f"iters {iters} must be a whole number of 0 or more")
     out = scene.copy()
     if not len(scene): return out
     half, alpha, rgb, point = _fields(scene)

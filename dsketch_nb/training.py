@@ -193,6 +193,7 @@ def evaluate(
 )->dict: # loss, and what else `loss_fn` reports
     "Average loss and measures over a split."
     if not len(split): raise ValueError("there is nothing to evaluate on: the split is empty")
+    if batch_size % 1 != 0 or batch_size < 1: raise ValueError(f"batch_size {batch_size} must be a whole number of 1 or more")
     batches = _Batches(len(split), batch_size, rank=acc.process_index if acc else 0, of=acc.num_processes if acc else 1)
     was, total = model.training, 0.
     model.eval()
@@ -228,7 +229,7 @@ class Trainer:
         callbacks=(), # in the order in which they are called
     ):
         for k, v in dict(epochs=epochs, batch_size=batch_size).items():
-            if int(v) != v or v < 1: raise ValueError(f"{k} {v} must be a whole number of 1 or more")
+            if v % 1 != 0 or v < 1: raise ValueError(f"{k} {v} must be a whole number of 1 or more")
         for k, v in dict(seed=seed, num_workers=num_workers, weight_decay=weight_decay).items():
             if not 0 <= v < math.inf: raise ValueError(f"{k} {v} must be 0 or more")
         if len(train) < (batch_size if drop_last else 1): raise ValueError(f"{len(train)} images to train on are less than one batch of {batch_size if drop_last else 1}")
@@ -431,12 +432,16 @@ class Progress(Callback):
     def after_fit(self, t): self.bar.close()
 
 # %% ../nbs/34_training.ipynb #047a3448
+def _columns(n):
+    if n % 1 != 0 or n < 1: raise ValueError(f"columns {n} must be a whole number of 1 or more")
+
 def save_grid(
     path, # PNG to write
     images:Tensor, # [N, C, H, W] in [0, 1]
     columns:int=20, # images in a row
 ):
     "Write images side by side."
+    _columns(columns)
     pixels = make_grid(images.cpu(), columns, pad_value=.5).clamp(0, 1).mul(255).round().byte().movedim(0, -1)
     with replacing(path) as tmp: Image.fromarray(pixels.contiguous().numpy()).save(tmp, 'PNG')
 
@@ -446,6 +451,8 @@ def svg_sheet(
     scale:float=3., # pixels of the sheet a pixel of a scene
 )->str: # an SVG document
     "Many drawings in one."
+    _columns(columns)
+    if not 0 < scale < math.inf: raise ValueError(f"scale {scale} must be above 0: pixels of the sheet a pixel of a scene")
     w, h = (math.ceil(o*scale) + 2 for o in (scenes[0].width, scenes[0].height))
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{columns*w}" height="{math.ceil(len(scenes)/columns)*h}">', '<rect width="100%" height="100%" fill="#808080"/>']
     out += [f'<svg x="{i%columns*w + 1}" y="{i//columns*h + 1}"' + s.to_svg(scale=scale).removeprefix('<svg') for i, s in enumerate(scenes)]
@@ -459,7 +466,7 @@ class Samples(Callback):
         output, # folder
         every:int=10, # epochs
     ):
-        if int(every) != every or every < 1: raise ValueError(f"snapshot_interval {every} must be a whole number of epochs, 1 or more")
+        if every % 1 != 0 or every < 1: raise ValueError(f"snapshot_interval {every} must be a whole number of epochs, 1 or more")
         self.images, self.output, self.every = images, Path(output), every
 
     def after_epoch(self, t):

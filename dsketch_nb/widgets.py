@@ -7,7 +7,7 @@ __all__ = ['to_image', 'png', 'Slider', 'Picture', 'control', 'controls', 'Playg
            'stroke_still', 'DragStroke', 'animation', 'Player']
 
 # %% ../nbs/04_widgets.ipynb #11a779ff
-import base64, html, inspect, io, json, re
+import base64, html, inspect, io, json, math, re
 from importlib.resources import files
 from typing import Literal, get_args, get_origin
 import anywidget, ipywidgets, traitlets
@@ -35,6 +35,7 @@ def to_image(
                             "in [0, 1] of shape [H, W], [H, W, 3] or [C, H, W]")
         if a.dtype != np.uint8: a = (np.nan_to_num(a.astype(np.float64)).clip(0, 1)*255).round().astype(np.uint8)
         picture = Image.fromarray(a.squeeze(2) if a.shape[2:] == (1,) else a)
+    if not 0 <= width < math.inf: raise ValueError(f"width {width} must be a number of pixels, 0 or more")
     k = max(round(width/picture.width), 1)
     return picture if k == 1 else picture.resize((k*picture.width, k*picture.height), Image.NEAREST)
 
@@ -255,7 +256,9 @@ def stroke_still(
     width:int=360, # pixels across
 )->Image.Image:
     "A stroke with its handles and arrows, as the browser shows it."
-    k = 2*width/size[1]
+    if len(size) != 2: raise ValueError(f"size {size} must be (height, width) in pixels")
+    if width % 1 != 0 or width < 1: raise ValueError(f"width {width} must be a whole number of pixels, 1 or more")
+    points, k = torch.as_tensor(points).detach(), 2*width/size[1]
     image = to_image(stroke_picture(points, kind, sigma, size, target)).resize((2*width, round(k*size[0])), Image.NEAREST)
     page, pitch = ImageDraw.Draw(image), pixel_pitch(*size)
     screen = lambda p: np.asarray(p, dtype=float).reshape(-1, 2)[:, ::-1]/pitch*k
@@ -343,7 +346,7 @@ def animation(
     plays:int=3, # how often it is played; 0 never ends
 )->bytes: # an animated PNG; what does not know the format shows the last picture
     "A film as the bytes of a PNG."
-    if not fps > 0: raise ValueError(f"fps {fps} must be above 0: try 8")
+    if not .001 < fps < math.inf: raise ValueError(f"fps {fps} must be above 0: try 8")
     images = [to_image(o, width).convert('RGB') for o in frames]
     if not images: raise ValueError("frames is empty: pass one picture or more")
     for i, o in enumerate(images):
