@@ -143,7 +143,7 @@ def control(
     "The control that suits a value."
     common = dict(value=value, description=name, tooltip=tip or name)
     look = dict(style={'description_width': '7em'}, layout={'width': '22em', 'max_width': 'calc(100% - 4px)'})
-    if isinstance(choice, list): return ipywidgets.Dropdown(options=choice, **common, **look)
+    if isinstance(choice, list): return ipywidgets.Dropdown(options=choice, **common, **look | {'layout': look['layout'] | {'width': '28em'}})       # long names
     if isinstance(value, bool): return ipywidgets.Checkbox(indent=True, **common, **look)
     if not isinstance(value, (int, float)):
         raise ValueError(f"{name}={value!r} needs a list of choices: pass {name}=[...], or give the parameter a number as default")
