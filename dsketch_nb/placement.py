@@ -74,7 +74,7 @@ def strokes_along(
     if image.dim() != 3 or not image.numel() or weight.shape != image.shape[1:]: raise ValueError(f"image of shape {tuple(image.shape)} and weight of shape {tuple(weight.shape)} are expected to be [C, H, W] and [H, W]")
     if not image.abs().max() < 1e6: raise ValueError("image holds NaN, infinity or huge numbers: expected values in [0, 1]")
     if not 0 <= length < math.inf: raise ValueError(f"length {length} must be 0 pixels or more")
-    if crs_points % 1 != 0 or crs_points < 2: raise ValueError(f"crs_points {crs_points} must be a whole number of 2 or more: a spline passes through at least two points")
+    if kind not in VERTICES and (crs_points % 1 != 0 or crs_points < 2): raise ValueError(f"crs_points {crs_points} must be a whole number of 2 or more: a spline passes through at least two points")
     H, W = image.shape[1:]
     p = sample_pixels(weight, n, generator).to(image)
     r, c = (p[:, i].round().long().clamp(0, s-1) for i, s in enumerate((H, W)))

@@ -75,7 +75,7 @@ def unbroken(tmp_path_factory):
     def of(name):
         if name not in known:
             command, argv, _ = (LINES | {'short': SHORT})[name]
-            for _ in range(2):                                                      # the first may have to compile
+            for _ in range(1 + LONG):                                               # the first may have to compile
                 cwd = tmp_path_factory.mktemp('unbroken')
                 pictures(cwd)
                 p = Started(command, *argv, cwd=cwd)
@@ -109,7 +109,7 @@ def test_ended_at_a_random_moment(unbroken, tmp_path, name, how, moment):
     if LONG: time.sleep(random.Random(f'{name} {how} {moment}').random()*seconds)
     else:                                                                            # while it is at work
         p.until(lambda: some(tmp_path, 'i.png', 'run/.*checkpoint*', 'run/checkpoint*', 'run/barlow/checkpoint*'))
-        time.sleep(.1*seconds)
+        time.sleep(min(.1*seconds, .3))
     p.send(how)
     code, out, err = p.end()
     check_after(tmp_path)
