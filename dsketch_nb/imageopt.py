@@ -113,7 +113,7 @@ def _check_counts(crs_points, sigma2, **counts):
         if n % 1 != 0 or n < 0: raise ValueError(f"{k} {n} must be a whole number of 0 or more")
     if not sum(counts.values()): raise ValueError("no strokes: ask for some with points, lines, beziers or crs")
     if crs_points % 1 != 0 or crs_points < 2: raise ValueError(f"crs_points {crs_points} must be a whole number of 2 or more: a spline passes through at least two points")
-    if not 0 < sigma2 < math.inf: raise ValueError(f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as {.55**2}")
+    if not 0 < sigma2 < math.inf: raise ValueError(f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as 0.3025")
 
 # %% ../nbs/20_imageopt.ipynb #f9f246c2
 def random_scene(
@@ -124,7 +124,7 @@ def random_scene(
     beziers:int=0, # how many cubic Bézier curves
     crs:int=0, # how many Catmull-Rom splines
     crs_points:int=2, # points that a spline passes through, 2 or more; two outer controls come on top
-    sigma2:float=.55**2, # squared width in squared pixels
+    sigma2:float=.3025, # squared width in squared pixels
     colour:bool=False, # an RGB for each stroke; otherwise black
     opacity:float=None, # in [0, 1]; None is 1, and no parameter
     like:Tensor=None, # [C, H, W] lie along the edges of this image, in its colours; None: anywhere, in any colour
@@ -499,8 +499,8 @@ class Settings:
         paper:str='white', # the bare canvas: a colour's name, #rrggbb, or mean for the image's mean colour
         start:str='random', # where strokes begin: random, or edges (along the image's edges, in its colours)
         iters:int=8000, # iterations
-        init_sigma2:float=.55**2, # squared width of the strokes at the start, in squared pixels
-        final_sigma2:float=.55**2, # squared width below which the schedule does not go
+        init_sigma2:float=.3025, # squared width of the strokes at the start, in squared pixels
+        final_sigma2:float=.3025, # squared width below which the schedule does not go
         sigma2_factor:float=.5, # sigma2 is multiplied by this
         sigma2_step:int=100, # every so many iterations
         opt_sigma2:bool=False, # learn a width for each stroke instead
