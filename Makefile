@@ -30,8 +30,9 @@ demo: $(VENV)/.user  ## a real photograph becomes strokes: PNG, SVG, PDF and an 
 
 test: $(VENV)/.dev   ## notebooks are clean and exported, every page runs, every test passes
 	$(BIN)/python tests/in_step.py
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/nbdev_test --n_workers 2
-	NBDEV_TEST_RAN=1 $(BIN)/python -m pytest -q tests $(ARGS)
+	rm -rf $(VENV)/pictures
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/fresh.py $(VENV)/pictures
+	NBDEV_TEST_RAN="$(abspath $(VENV))/pictures" $(BIN)/python -m pytest -q tests $(ARGS)
 
 lab: $(VENV)/.dev    ## open the notebooks in JupyterLab
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter lab nbs/index.ipynb

@@ -8,7 +8,7 @@ fetched, says so. SSIM needs scikit-image. Chamfer and Hausdorff compare strokes
 import argparse, math, os, platform, time
 from pathlib import Path
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from skimage.metrics import structural_similarity
 from torchvision.transforms.functional import to_pil_image
 from dsketch_nb.command import one_line_errors
@@ -43,14 +43,14 @@ def row(name, flags, o, photo, lpips):
     with torch.no_grad(): picture = scene.draw().clamp(0, 1)
     return f'{measures(picture, photo, lpips)} | {clock.seconds:.1f} |', picture
 
-def sheet(pictures, path, across=4, gap=6, head=16):
+def sheet(pictures, path, across=3, gap=8, head=26):
     "Labelled pictures side by side, as a PNG."
     h, w = next(iter(pictures.values())).shape[1:]
     down = -(-len(pictures) // across)
     page = Image.new('RGB', (across*(w + gap) - gap, down*(h + head + gap) - gap), 'white')
     for i, (name, picture) in enumerate(pictures.items()):
         x, y = i % across * (w + gap), i // across * (h + head + gap)
-        page.paste(to_pil_image(picture), (x, y + head)); ImageDraw.Draw(page).text((x, y + 2), name, 'black')
+        page.paste(to_pil_image(picture), (x, y + head)); ImageDraw.Draw(page).text((x, y + 2), name, 'black', font=ImageFont.load_default(18))
     with replacing(path) as tmp: page.save(tmp, 'PNG')
 
 def main(argv=None):

@@ -86,10 +86,10 @@ def _schedule(turn, seconds):
 @patch
 def to_animated_svg(self:Scene,
     seconds:float=8., # until the last stroke is drawn
-    order='importance', # as for `stroke_order`
-    profile:str='plain', # as for `to_svg`
-    layers:int=6, # as for `to_svg`
-    scale:float=1., # as for `to_svg`
+    order='importance', # as for stroke_order
+    profile:str='plain', # as for to_svg
+    layers:int=6, # as for to_svg
+    scale:float=1., # as for to_svg
 )->str: # an SVG document
     "This drawing as an SVG that draws itself in a browser; still where animation is unknown or unwanted."
     start, each = _schedule(turn := stroke_order(self, order), seconds)
@@ -150,7 +150,7 @@ def drawn_until(self:Scene,
 @patch
 def film(self:Scene,
     seconds:float=8., # until the last stroke is drawn
-    order='importance', # as for `stroke_order`
+    order='importance', # as for stroke_order
     fps:float=20., # frames a second
     size:tuple=None, # (height, width) in pixels, or the longer side; None is the canvas's own
 ): # the frames, one after the other, as Pillow images: from the bare paper to the finished drawing
@@ -193,7 +193,7 @@ def check_film(
 
 # %% ../nbs/13_animation.ipynb #20f00c5f
 def save_film(
-    frames, # pictures of one size, each anything that `to_image` takes
+    frames, # pictures of one size, each anything that to_image takes
     path, # the file to write: .gif, .webp, .png (animated) or .mp4
     fps:float=20., # frames a second
     hold:float=2., # seconds that the last one stays
@@ -218,11 +218,11 @@ def save_film(
 def save_animation(self:Scene,
     path, # the file to write: .svg, .gif, .webp, .png (animated) or .mp4
     seconds:float=8., # until the last stroke is drawn
-    order='importance', # as for `stroke_order`
+    order='importance', # as for stroke_order
     fps:float=20., # frames a second, but for .svg
     size:tuple=None, # (height, width) in pixels, or the longer side; None is the canvas's own
     hold:float=2., # seconds that the finished drawing stays, but for .svg
-    profile:str='plain', # for .svg, as for `to_svg`
+    profile:str='plain', # for .svg, as for to_svg
 ):
     "Write this drawing drawing itself."
     check_film(path, ('.svg', *FILMS))

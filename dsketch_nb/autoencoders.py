@@ -26,7 +26,7 @@ def _bezier_basis(points, dtype, device):
 
 def stroke_vertices(
     kind:str, # 'points', 'segments', 'polylines', 'beziers' or 'catmull_roms'
-    params:Tensor, # [*, N, P, 2] positions in grid units, as a `Scene` takes them
+    params:Tensor, # [*, N, P, 2] positions in grid units, as a Scene takes them
 )->Tensor: # [*, N, K, 2] in grid units
     "The polylines that strokes of a kind are drawn as, curves by ten chords a cubic or span."
     if kind == 'catmull_roms': params = catmull_rom_to_bezier(params)                  # the same curve, with a third less to compute
@@ -37,7 +37,7 @@ def stroke_vertices(
 class Drawing:
     "What a decoder answers: strokes of one kind for each image of a batch."
     kind:str # 'points', 'segments', 'polylines', 'beziers' or 'catmull_roms'
-    params:Tensor # [B, N, P, 2] positions in grid units, (row, col), as a `Scene` takes them
+    params:Tensor # [B, N, P, 2] positions in grid units, (row, col), as a Scene takes them
     size:tuple # (height, width) in pixels
     sigma2:float # squared width in squared grid units
     ink:Tensor=None # coverage in [0, 1]: [B, N], or [B, N, 3] for colour; None is full ink
@@ -49,7 +49,7 @@ class Drawing:
 # %% ../nbs/30_autoencoders.ipynb #82fbbd8c
 @patch
 def on_black(self:Drawing,
-    backend:str=None, # as for `draw`; None chooses
+    backend:str=None, # as for draw; None chooses
 )->Tensor: # [B, C, H, W] coverage in [0, 1], before contrast
     "White strokes on black, differentiable in positions and ink."
     if self.canvas is not None and backend is None: return self.canvas
@@ -70,7 +70,7 @@ def _exactly(self:Drawing):
 
 @patch
 def draw(self:Drawing,
-    backend:str=None, # as for `draw`; None chooses
+    backend:str=None, # as for draw; None chooses
 )->Tensor: # [B, C, H, W] in [0, 1], white ink on black
     "The finished images."
     if not 0 < self.contrast < float('inf'): raise ValueError(f"contrast {self.contrast} must be above 0: 1 leaves the drawing as it is")
@@ -80,7 +80,7 @@ def draw(self:Drawing,
 
 # %% ../nbs/30_autoencoders.ipynb #64fb1c23
 @patch
-def scenes(self:Drawing)->list: # of `Scene`, one an image
+def scenes(self:Drawing)->list: # of Scene, one an image
     "The same strokes as black ink on white paper; those without any ink are left out."
     return [self._scene(*s) for s in zip(self.params, self.params if self.ink is None else self.ink)]
 
@@ -161,7 +161,7 @@ def drawing(self:Decoder,
     kind:str, # 'points', 'segments', 'polylines', 'beziers' or 'catmull_roms'
     params:Tensor, # [B, N, P, 2] in [-1, 1] from edge to edge, (row, col)
     ink:Tensor=None, # coverage in [0, 1]: [B, N] or [B, N, 3]; None is full ink
-    **kwargs # more of `Drawing`
+    **kwargs # more of Drawing
 )->Drawing:
     "Strokes on this decoder's canvas."
     if self.size[0] != self.size[1]: params = params * self.extent
@@ -169,7 +169,7 @@ def drawing(self:Decoder,
 
 @patch
 def cost(self:Decoder,
-    drawing:Drawing, # what `strokes` gave
+    drawing:Drawing, # what strokes gave
 )->Tensor|float: # scalar, in the unit of an error averaged over pixels
     "What this decoder adds to the loss: nothing, unless its strokes have a price."
     return 0.
@@ -209,6 +209,7 @@ class AutoEncoder(nn.Module):
     def forward(self,
         images:Tensor, # [B, C, H, W] in [0, 1]
     )->Tensor: # [B, C, H, W] in [0, 1], white ink on black
+        "Images to images."
         return self.decode(self.encode(images))
 
 # %% ../nbs/30_autoencoders.ipynb #1315b01a
@@ -216,14 +217,14 @@ class AutoEncoder(nn.Module):
 @torch.no_grad()
 def strokes(self:AutoEncoder,
     images:Tensor, # [B, C, H, W] in [0, 1]
-)->list: # of `Scene`, one an image: black ink on white paper, the negative of the reconstruction
+)->list: # of Scene, one an image: black ink on white paper, the negative of the reconstruction
     "What the model would draw, as strokes to keep."
     return self.decoder.strokes(self.encode(images)).scenes()
 
 @patch
 def loss_and_reconstruction(self:AutoEncoder,
     images:Tensor, # [B, C, H, W] in [0, 1]
-    loss_fn, # a `Loss`: (drawing, images) -> scalar
+    loss_fn, # a Loss: (drawing, images) -> scalar
 )->tuple: # scalar to minimise, and the reconstruction [B, C, H, W]
     "The training loss, and what it was computed from."
     drawing = self.decoder.strokes(self.encode(images))
@@ -233,7 +234,7 @@ def loss_and_reconstruction(self:AutoEncoder,
 @patch
 def training_loss(self:AutoEncoder,
     images:Tensor, # [B, C, H, W] in [0, 1]
-    loss_fn, # a `Loss`: (drawing, images) -> scalar
+    loss_fn, # a Loss: (drawing, images) -> scalar
 )->Tensor: # scalar
     "What training minimises."
     return self.loss_and_reconstruction(images, loss_fn)[0]
@@ -270,7 +271,9 @@ class VariationalAutoEncoder(AutoEncoder):
 def _latent(self:VariationalAutoEncoder, mean, log_variance): return self.sample(mean, log_variance) if self.training else mean
 
 @patch
-def forward(self:VariationalAutoEncoder, images): return self.decode(self._latent(*self.distribution(images)))
+def forward(self:VariationalAutoEncoder, images):
+    "Images to images, by way of a random latent while training."
+    return self.decode(self._latent(*self.distribution(images)))
 
 @patch
 def loss_and_reconstruction(self:VariationalAutoEncoder, images, loss_fn):

@@ -194,13 +194,13 @@ class Snapshots(Callback):
 @patch
 def trainer(self:Training,
     model:Classifier,
-    loss_fn, # as for `Trainer`
+    loss_fn, # as for Trainer
     data:DataSet,
     config:dict, # what a resumed run must agree on
     output=None, # folder
     callbacks=(), # more of them
     command:str=None, # the command line, to be kept with the weights
-    **instead # other values than these settings', and more of `Trainer`
+    **instead # other values than these settings', and more of Trainer
 )->Trainer:
     "A `Trainer` with these settings."
     if not 0 <= self.momentum < 1: raise ValueError(f"momentum {self.momentum} must be at least 0 and below 1, such as 0.9")
@@ -237,13 +237,13 @@ def _begin(model, dataset, flags):
 
 # %% ../nbs/35_classifiers.ipynb #ecf2bc9a
 def train_classifier(
-    model, # a `Classifier`, by name or as a class
-    dataset, # a `DataSet`, by name or made already
+    model, # a Classifier, by name or as a class
+    dataset, # a DataSet, by name or made already
     output=None, # folder for configuration, log, checkpoint and weights; None writes nothing
     resume:bool=False, # go on from `output`
-    callbacks=(), # `Callback`s
+    callbacks=(), # Callbacks
     command:str=None, # the command line, to be kept with the weights
-    **flags # of `Training`, of the classifier, and of a data set given by name
+    **flags # of Training, of the classifier, and of a data set given by name
 )->Trainer: # with `model`, `history`, and `test`: loss and accuracy on the test set
     "Train a classifier and test it."
     settings, net, data, config = _begin(model, dataset, flags)
@@ -326,22 +326,23 @@ def lock(self:Classifier,
 
 @patch
 def train(self:Classifier, mode=True):
+    "As for any module; but a backbone that is locked stays in evaluation mode."
     nn.Module.train(self, mode)
     if self.locked: self.backbone.eval()
     return self
 
 # %% ../nbs/35_classifiers.ipynb #64ec29c1
 def train_classifier_barlow(
-    model, # a `Classifier`, by name or as a class
-    dataset, # a `DataSet`, by name or made already
+    model, # a Classifier, by name or as a class
+    dataset, # a DataSet, by name or made already
     output=None, # folder; what Barlow Twins leaves is in its folder barlow
     resume:bool=False, # go on from `output`
-    callbacks=(), # `Callback`s, of both parts
+    callbacks=(), # Callbacks, of both parts
     command:str=None, # the command line, to be kept with the weights
     barlow_epochs:int=10, # without labels
     barlow_batch_size:int=1024, # images a step without labels
     finetune:bool=False, # let the labels change the features too, instead of the head alone
-    **flags # of `Training`, of the classifier, and of a data set given by name
+    **flags # of Training, of the classifier, and of a data set given by name
 )->Trainer: # with `model`, `history`, and `test`: loss and accuracy on the test set
     "Learn features without labels (Barlow Twins), then classes on top of them, and test."
     whole_number(barlow_epochs, 'barlow_epochs'), whole_number(barlow_batch_size, 'barlow_batch_size')

@@ -162,7 +162,7 @@ def _two_to_minus(typingctx, k):
         return builder.bitcast(builder.shl(exponent, number(mantissa)), _vector(context, k))
     return k(k), build
 
-def _ink_and_rest(x): "exp(-x) and 1 - exp(-x) of lanes 0 <= x <= 80; compiled code only."
+def _ink_and_rest(x): "exp(-x) and 1 - exp(-x) of lanes 0 <= x <= 40; compiled code only."
 
 @overload(_ink_and_rest)
 def _(x):
@@ -295,7 +295,7 @@ def _one_segment(g, scale, y0, rows, W, scratch):
     for i in range(i0, i1):
         for c in range(int(lo[i]), int(hi[i]), 8):
             beside, beyond, t = _nearest(g, y0 + i, c, x)
-            store(x, 8*m, min((beside*beside + beyond*beyond)*scale, 80))
+            store(x, 8*m, min((beside*beside + beyond*beyond)*scale, 40))
             row[m], column[m] = i, c
             m += 1
     return m
@@ -341,7 +341,7 @@ def _many_segments(parts, scale, y0, rows, W, scratch):
                 d2, old = beside*beside + beyond*beyond, load(x, 8*j)
                 store(x, 8*j, min(d2, old))
                 store(who, 8*j, where(d2 < old, k, load(who, 8*j)))
-    for j in range(m): store(x, 8*j, min(load(x, 8*j)*scale, 80))
+    for j in range(m): store(x, 8*j, min(load(x, 8*j)*scale, 40))
     return m
 
 # %% ../nbs/02a_compiled.ipynb #f9947e1c
@@ -607,7 +607,7 @@ def _add_up(n0, n1, offsets, first, entry, sums, scale, pitch, by_vertex, by_sig
 _threads, _pool = THREADS, None
 
 def set_threads(
-    n:int, # threads that one `draw` on the CPU may use, 1 or more
+    n:int, # threads that one draw on the CPU may use, 1 or more
 )->int: # the number before
     "How many cores `draw` uses; at the start as many as PyTorch had when `dsketch_nb.draw` was imported."
     global _threads, _pool
@@ -677,7 +677,7 @@ def _under(st):
     return st.background.detach().clone(memory_format=torch.contiguous_format)
 
 def forward(
-    st, # `Strokes` on the CPU
+    st, # Strokes on the CPU
 )->tuple: # the image [B, C, H, W], and what backward needs besides: what shows through ink, or nothing for paint
     "Draw."
     plan = st.plan = _Plan(st)
@@ -693,7 +693,7 @@ def forward(
 # %% ../nbs/02a_compiled.ipynb #1a228633
 def backward(
     st, # what was drawn
-    through, # what `forward` gave besides the image
+    through, # what forward gave besides the image
     grad, # [B, C, H, W] the loss's gradient by the image
 )->tuple: # its gradients by vertices, sigma2, colour, alpha and background, None for what was not given
     "The gradients of what `forward` drew."

@@ -37,7 +37,7 @@ class _SinglePass(Decoder):
 # %% ../nbs/32_decoders.ipynb #4964e5b1
 class _Strokes(_SinglePass):
     "`nlines` strokes of `per_line` points each."
-    kind = None # of the strokes, a kind of `Scene` group
+    kind = None # of the strokes, a kind of Scene group
 
     @delegates(_SinglePass)
     def __init__(self, latent_size, size, channels, nlines, per_line, **kwargs):
@@ -234,7 +234,7 @@ class Recurrent(_Mixin):
 
     def __init__(self, latent_size, size, channels,
         steps:int=5, # how many times it looks and draws
-        canvas_encoder=None, # the `Encoder` it looks with, [B, C, H, W] -> [B, latent_size]; None is a SimpleMLPEncoder
+        canvas_encoder=None, # the Encoder it looks with, [B, C, H, W] -> [B, latent_size]; None is a SimpleMLPEncoder
         **kwargs):
         super().__init__(2*latent_size, size, channels, **kwargs)
         self.latent_size, self.steps = latent_size, whole_number(steps, 'steps')

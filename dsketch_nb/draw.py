@@ -6,10 +6,11 @@
 __all__ = ['THREADS', 'COMPOSE', 'BACKENDS', 'Strokes', 'Backend', 'draw']
 
 # %% ../nbs/02_draw.ipynb #79d963da
-import math
+import math, warnings
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from importlib import import_module
+from importlib.util import find_spec
 from typing import List, Optional
 
 # %% ../nbs/02_draw.ipynb #af8e9428
@@ -153,7 +154,7 @@ def _dense_paint(polylines, sigma2, colour, alpha, grid):
     return torch.stack([over(r, c[:, None, None], 0) for c in colour.unbind(1)]), (1 - r).prod(0)
 
 # %% ../nbs/02_draw.ipynb #3773565c
-def _draw_dense(st, budget=2**22):
+def _draw_dense(st, budget=2**20):
     "The reference: every stroke meets every pixel, `budget` distances at a time, recomputed in the backward pass."
     _check_values(st)
     grid, polylines = pixel_grid(*st.size, pitch=st.pitch, dtype=st.vertices.dtype, device=st.vertices.device), _padded(st)
@@ -302,18 +303,44 @@ class Backend:
     draw:callable=None # Strokes -> image [B, C, H, W], by operations that autograd knows
     module:str=None # or a module with forward(strokes) -> image, kept (tensors) and backward(strokes, kept, grad) -> gradients by vertices, sigma2, colour, alpha and background
     device:str='any' # the type of device it draws on
+    needs:str=None # a package that it cannot do without, and that not every machine has
 
     @cached_property
-    def kernels(self): return import_module(self.module)
+    def kernels(self):
+        if self.needs and not find_spec(self.needs): raise ValueError(f"backend needs {self.needs}, which is not installed: leave backend out, or install it (Linux: pip install {self.needs})")
+        return import_module(self.module)
+
+    def check(self, device):
+        "Refuse a device it does not draw on."
+        if self.device in ('any', device.type) or (self.module and getattr(self.kernels, 'INTERPRETED', False)): return
+        raise ValueError(f"backend draws on {self.device} and vertices is on {device}: move it, or leave backend out")
 
     def __call__(self, st):
-        if self.device not in ('any', st.vertices.device.type): raise ValueError(f"backend draws on {self.device} and vertices is on {st.vertices.device}: move it, or leave backend out")
+        self.check(st.vertices.device)
         if self.draw: return self.draw(st)
         return _Kernels.apply(st.vertices, st.sigma2, st.colour, st.alpha, st.background, st, self.kernels)
 
-BACKENDS = {'dense': Backend(_draw_dense), 'pairs': Backend(_draw_pairs), 'numba': Backend(module='dsketch_nb.compiled', device='cpu')}
+BACKENDS = {'dense': Backend(_draw_dense), 'pairs': Backend(_draw_pairs), 'numba': Backend(module='dsketch_nb.compiled', device='cpu'),
+            'triton': Backend(module='dsketch_nb.gpu', device='cuda', needs='triton')}
 
-def _fastest(device): return [*[k for k, b in BACKENDS.items() if b.device == device.type], 'pairs'][0]
+# %% ../nbs/02_draw.ipynb #81dae60e
+@lru_cache(None)
+def _works(name, device):
+    "Can a backend draw here? Those that need something are tried on one stroke."
+    backend = BACKENDS[name]
+    if not backend.needs: return True
+    if not find_spec(backend.needs): return False
+    try:
+        v = torch.zeros(1, 2, 2, device=device, requires_grad=True)
+        with torch.enable_grad(): torch.autograd.grad(backend(_strokes(v, (3, 3), .1, None, None, 'softor', *[None]*5)[0]).sum(), v)
+        return True
+    except Exception as e:
+        why = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
+        warnings.warn(f"backend {name!r} does not run on {device}, so 'pairs' draws there, more slowly: {why}", stacklevel=5)
+        return False
+
+def _fastest(device): return next((k for k, b in BACKENDS.items() if b.device == device.type and _works(k, device)), 'pairs')
+_fastest._dynamo_marked_constant = True   # as torch.compiler.assume_constant_result does, without importing the whole compiler now
 
 # %% ../nbs/02_draw.ipynb #d981bb2b
 @torch.library.custom_op('dsketch_nb::draw', mutates_args=())
@@ -321,6 +348,7 @@ def _draw(vertices:Tensor, offsets:Tensor, image:Tensor, sigma2:Tensor, colour:T
           height:int, width:int, batch:int, pitch:float, backend:str)->tuple[Tensor, Tensor]:
     "The image, and what backward needs besides."
     _check_ragged(vertices, offsets, image, batch)
+    BACKENDS[backend].check(vertices.device)
     return BACKENDS[backend].kernels.forward(Strokes(vertices, offsets, image, sigma2, colour, alpha, background, (height, width), batch, pitch))
 
 @_draw.register_fake
@@ -370,7 +398,7 @@ def draw(
     image:Tensor=None, # ragged: [N] the image each stroke belongs to; None is image 0
     batch:int=None, # ragged: the number of images; None is 1
     pitch:float=None, # grid units from one pixel to the next; None spans [-1, 1] by the rows' centres
-    backend:str=None, # 'numba' (CPU), 'pairs' (any device), 'dense' (the reference); None chooses the fastest
+    backend:str=None, # 'numba' (CPU), 'triton' (CUDA), 'pairs' (any device), 'dense' (the reference); None chooses the fastest
 )->Tensor: # [*, C, H, W], or ragged [batch, C, H, W]; 0 is bare, 1 is full ink
     "Draw polylines with ink exp(-d2/sigma2), differentiable in vertices, sigma2, colour, alpha and background (Mihai & Hare 2021)."
     st, lead = _strokes(vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch)

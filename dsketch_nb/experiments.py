@@ -68,7 +68,7 @@ class Settings:
 
 # %% ../nbs/36_experiments.ipynb #5f46408e
 def configure(
-    **given, # names of classes, options of theirs, fields of `Settings`
+    **given, # names of classes, options of theirs, fields of Settings
 )->dict: # all of them, whether given or not
     "A complete configuration."
     config = {k: given.get(k, v) for k, v in CHOICES.items()}
@@ -85,7 +85,7 @@ def _of(f, config): return {k: config[k] for k in options(f) if k in config}
 
 # %% ../nbs/36_experiments.ipynb #a82c61ed
 def build_autoencoder(
-    config:dict, # as from `configure`
+    config:dict, # as from configure
     shape:tuple, # (channels, height, width) of the images
 )->AutoEncoder:
     "A network with random weights."
@@ -116,15 +116,15 @@ _ELSEWHERE = 'dataset_root', 'epochs', 'snapshot_interval', 'num_reconstructions
 
 @delegates(Settings)
 def train_autoencoder(
-    dataset:str='Digits', # a `DataSet` by name, as the next three
-    encoder:str='SimpleMLPEncoder', # an `Encoder`
-    decoder:str='SinglePassPolyLineDecoder', # a `Decoder`
-    loss:str='MSELoss', # a `Loss`
+    dataset:str='Digits', # a DataSet by name, as the next three
+    encoder:str='SimpleMLPEncoder', # an Encoder
+    decoder:str='SinglePassPolyLineDecoder', # a Decoder
+    loss:str='MSELoss', # a Loss
     output=None, # folder for checkpoint, weights, log, configuration and pictures; None writes nothing
     resume:bool=False, # go on with the run in `output`
-    callbacks=(), # more `Callback`s
+    callbacks=(), # more Callbacks
     command:str=None, # the command line, for the record
-    **kwargs, # fields of `Settings`, and options of the four classes
+    **kwargs, # fields of Settings, and options of the four classes
 )->Trainer: # with `model`, `history`, `data` and, unless it was stopped, `test`: loss and squared error on the test set
     "Train an auto-encoder and test it."
     config = configure(dataset=dataset, encoder=encoder, decoder=decoder, loss=loss, **kwargs)
@@ -219,12 +219,12 @@ _LEARNING = 'epochs', 'learning_rate', 'weight_decay', 'snapshot_interval', 'hal
 
 def evaluate_autoencoder(
     weights, # a file of weights or a checkpoint, or the name of provided weights
-    dataset:str=None, # a `DataSet` by name; None: the one that was trained on
+    dataset:str=None, # a DataSet by name; None: the one that was trained on
     classifier_weights=None, # who reads the drawings; None: what comes with the package for the data set, if anything does
     classifier_model:str=None, # the class which that should be of
     output=None, # folder for reconstructions, strokes and eval.json; None writes nothing
     command:str=None, # the command line, for the record
-    **changes, # options of the model, the data set and `Settings` to have otherwise than in training
+    **changes, # options of the model, the data set and Settings to have otherwise than in training
 )->dict: # mse, accuracy (if somebody reads), chamfer and modified_hausdorff in pixels, images, without_ink
     "Measure what a trained auto-encoder draws of a data set's test images."
     about = about_autoencoder(weights)[0]
@@ -444,9 +444,9 @@ def main(argv=None):
 PALETTE = '#2a6f97', '#d1495b', '#3a7d44', '#b07d12', '#7b4ea3', '#4d4d4d', '#c96f1a', '#1f9e9a'
 
 def in_colours(
-    drawing, # a `Drawing`
+    drawing, # a Drawing
     colours=PALETTE, # by turns
-)->list: # of `Scene`, one an image
+)->list: # of Scene, one an image
     "The strokes of each drawing in the same colours, one after another."
     n = drawing.params.shape[1]
     rgb = [colours[i % len(colours)] for i in range(n)]
@@ -495,7 +495,7 @@ def between(
     model:AutoEncoder,
     images:Tensor, # [N, C, H, W] in [0, 1]
     weights:Tensor, # [M, N] shares of the images' latents, each row of sum 1
-)->list: # of M `Scene`s, every stroke in its own colour
+)->list: # of M Scenes, every stroke in its own colour
     "Drawings from mixtures of latents."
     z = torch.as_tensor(weights, dtype=torch.float32) @ model.encode(images)
     return in_colours(model.decoder.strokes(z))
@@ -505,7 +505,7 @@ def between(
 def answer_pen(
     model:AutoEncoder,
     strokes, # a list of positions [K, 2] each, (row, col), in any unit
-)->tuple: # a `Scene`, and what the network saw, [C, H, W]
+)->tuple: # a Scene, and what the network saw, [C, H, W]
     "What a network draws where somebody drew."
     seen = pen_image(strokes, model.encoder.size).expand(model.encoder.channels, -1, -1)
     drawing = model.decoder.strokes(model.encode(seen[None]))

@@ -113,7 +113,7 @@ def _check_counts(crs_points, sigma2, **counts):
         if n % 1 != 0 or n < 0: raise ValueError(f"{k} {n} must be a whole number of 0 or more")
     if not sum(counts.values()): raise ValueError("no strokes: ask for some with points, lines, beziers or crs")
     if crs_points % 1 != 0 or crs_points < 2: raise ValueError(f"crs_points {crs_points} must be a whole number of 2 or more: a spline passes through at least two points")
-    if not 0 < sigma2 < math.inf: raise ValueError(f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as {.55**2}")
+    if not 0 < sigma2 < math.inf: raise ValueError(f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as 0.3025")
 
 # %% ../nbs/20_imageopt.ipynb #f9f246c2
 def random_scene(
@@ -124,7 +124,7 @@ def random_scene(
     beziers:int=0, # how many cubic Bézier curves
     crs:int=0, # how many Catmull-Rom splines
     crs_points:int=2, # points that a spline passes through, 2 or more; two outer controls come on top
-    sigma2:float=.55**2, # squared width in squared pixels
+    sigma2:float=.3025, # squared width in squared pixels
     colour:bool=False, # an RGB for each stroke; otherwise black
     opacity:float=None, # in [0, 1]; None is 1, and no parameter
     like:Tensor=None, # [C, H, W] lie along the edges of this image, in its colours; None: anywhere, in any colour
@@ -204,7 +204,7 @@ def fit(self:ImageOptimiser,
 )->Scene: # the scene, changed in place
     "Iterate; Ctrl-C ends it early and leaves the scene as good as it has become."
     self.iters, self.stopped = self.iteration + iters, False
-    with torch_threads(1):                                      # `draw` has threads of its own
+    with torch_threads(1):                                      # draw has threads of its own
         self._call('before_fit')
         try:
             while self.iteration < self.iters: self.step()
@@ -418,7 +418,7 @@ def save(self:ImageOptimiser,
 @patch
 @torch.no_grad()
 def restore(self:ImageOptimiser,
-    path, # a file that `save` wrote
+    path, # a file that save wrote
 ):
     "Become what was saved; strokes, settings and callbacks must be of the same kind."
     about, tensors = read_tensors(path)
@@ -440,7 +440,7 @@ class Checkpoint(Callback):
     def __init__(self,
         path, # safetensors file
         every:int=100, # iterations
-        resume:bool=True, # go on from `path` if it is there
+        resume:bool=True, # go on from path if it is there
     ):
         if every % 1 != 0 or every < 1: raise ValueError(f"checkpoint_steps {every} must be a whole number of iterations, 1 or more")
         self.path, self.every, self.resume = Path(path), every, resume
@@ -499,8 +499,8 @@ class Settings:
         paper:str='white', # the bare canvas: a colour's name, #rrggbb, or mean for the image's mean colour
         start:str='random', # where strokes begin: random, or edges (along the image's edges, in its colours)
         iters:int=8000, # iterations
-        init_sigma2:float=.55**2, # squared width of the strokes at the start, in squared pixels
-        final_sigma2:float=.55**2, # squared width below which the schedule does not go
+        init_sigma2:float=.3025, # squared width of the strokes at the start, in squared pixels
+        final_sigma2:float=.3025, # squared width below which the schedule does not go
         sigma2_factor:float=.5, # sigma2 is multiplied by this
         sigma2_step:int=100, # every so many iterations
         opt_sigma2:bool=False, # learn a width for each stroke instead
@@ -603,9 +603,9 @@ def imageopt(
     image, # a file, sample:china or sample:flower, or (from Python) a PIL image
     loss=None, # what the strokes are asked for: a loss, or the name of one, whose options are accepted too; none: the preset's
     preset:str=None, # paint, lines, sketch or plotter: where defaults come from; none: paint, or lines (the paper's scheme) if a loss is named
-    callbacks=(), # more `Callback`s
-    init=None, # a drawing to start from, in place of random strokes: a `Scene`, or a file, .svg or .safetensors
-    **kwargs, # fields of `Settings`, and options of the loss
+    callbacks=(), # more Callbacks
+    init=None, # a drawing to start from, in place of random strokes: a Scene, or a file, .svg or .safetensors
+    **kwargs, # fields of Settings, and options of the loss
 )->Scene: # the drawing, with its history in `.history`
     "Fit strokes to an image by gradient descent through the rasteriser."
     name, values = _defaults(preset, loss)
@@ -703,7 +703,7 @@ def imageopt_folder(
     images, # files, folders, patterns or samples
     output, # folder for NAME.png, .pdf, .svg, .safetensors of each, and results.csv
     loss=None, # name of a loss; none: the preset's
-    preset:str=None, # as for `imageopt`
+    preset:str=None, # as for imageopt
     resume:bool=False, # go on with what a run with the same settings left in `output`
     checkpoint_steps:int=100, # iterations after which an unfinished image is kept, to be resumed
     **kwargs

@@ -28,7 +28,7 @@ from .losses import Loss, blur
 from .placement import removal_cost, strokes_along
 from .runs import torch_threads
 from .scene import Scene, replacing
-from .widgets import Picture, _with_still, control, png, to_image
+from .widgets import Picture, _img, _with_still, control, png, to_image
 
 # %% ../nbs/22_live.ipynb #6cc87a52
 class Thinned:
@@ -87,7 +87,7 @@ class LiveRun:
         loss='MSELoss', # a loss, or the name of one
         sigma2:float=1., # squared width of every stroke, in squared pixels
         memory:float=64e6, # bytes that the moments of the past may take
-        **settings, # other fields of `Settings`; if none says otherwise, 500 lines in colour, 200 pixels wide
+        **settings, # other fields of Settings; if none says otherwise, 500 lines in colour, 200 pixels wide
     ):
         kinds = {k: 0 for k in ['lines'] if set(COUNTS.values()) & set(settings)}     # 500 lines only if nothing else is asked for
         self.loss, self.sigma2, self.memory, self.settings = loss, sigma2, memory, LIVE | kinds | settings
@@ -122,10 +122,14 @@ def _most(self:LiveRun, scene):
     return int(min(max(min(self.memory, 1e15) // sum(p.numel()*p.element_size() for p in scene.parameters()), 2), 100))
 
 @patch(as_prop=True)
-def iteration(self:LiveRun)->int: return self.o.iteration
+def iteration(self:LiveRun)->int:
+    "How many steps it has made."
+    return self.o.iteration
 
 @patch(as_prop=True)
-def scene(self:LiveRun)->Scene: return self.o.scene
+def scene(self:LiveRun)->Scene:
+    "The strokes as they are now."
+    return self.o.scene
 
 # %% ../nbs/22_live.ipynb #3197d1e2
 @patch
@@ -223,7 +227,7 @@ class Runner:
             if not v > 0: raise ValueError(f"{k} {v} must be above 0")
         self.run, self.show, self.fps, self.iters, self.until, self.due = run, show, fps, iters, 0, 0.
         self.running = self.closed = False
-        self.error = self.latest = None                        # what went wrong since the last request that went well; the last `Moment` seen
+        self.error = self.latest = None                        # what went wrong since the last request that went well; the last Moment seen
         self._lock, self._asked, self._thread = threading.Lock(), deque(), None
         _at_work.add(self)
 
@@ -291,6 +295,7 @@ def start(self:Runner, iters:int=None)->Future:
 
 @patch
 def pause(self:Runner)->Future:
+    "Stop after the step that is being made."
     def stop(): self.running = False
     return self.do(stop)
 
@@ -405,7 +410,7 @@ class LiveOptimiser(ipywidgets.VBox):
         view:int=400, # pixels of the screen across the picture, if there is room
         fps:float=15., # pictures a second
         iters:int=3000, # a start ends after so many iterations
-        **settings, # sigma2, and other fields of `Settings`; if none says otherwise, 500 lines in colour, 200 pixels wide
+        **settings, # sigma2, and other fields of Settings; if none says otherwise, 500 lines in colour, 200 pixels wide
     ):
         self.run, self.view = LiveRun(image, loss, **settings), view
         for _ in range(steps): self.run.step()
@@ -486,6 +491,7 @@ def refresh(self:LiveOptimiser):
         self.buttons['start'].disabled, self.buttons['pause'].disabled = r.running, not r.running
         if m is None: return
         picture, now = m.draw(), r.latest
+        self.scrubber.says = f'iteration {m.iteration} of {now.iteration}' if self.pinned else 'now'
         psnr = -10*math.log10(max((picture - self.run.target).square().mean().item(), 1e-12))
         self.caption.value = f'<div style="line-height: 1.4">iteration {m.iteration}, loss {m.loss:.4g}, {psnr:.1f} dB, {len(m.scene)} strokes</div>'
         self.curve.value = curve_svg([*(o for o in self.run.curve.kept if o[0] < now.iteration), (now.iteration, now.loss)], self.run.marks, self.pinned and m.iteration)
@@ -533,7 +539,8 @@ def film(self:LiveOptimiser, n:int=16)->list: # of Pillow images
 @patch
 def _repr_mimebundle_(self:LiveOptimiser, **kwargs):
     frames, f = self.film(), io.BytesIO()
-    frames[0].save(f, 'webp', save_all=True, append_images=frames[1:], duration=[300]*(len(frames) - 1) + [2000], loop=0, quality=80)
+    frames[0].save(f, 'webp', save_all=True, append_images=frames[1:], duration=[300]*(len(frames) - 1) + [2000], loop=3, quality=80)
     words = f'{self.run.name}: the target, and {len(self.run.scene)} strokes on their way, {self.run.iteration} iterations'
-    moving = f'<img alt="{html.escape(words)}" style="max-width: 100%" src="data:image/webp;base64,{base64.b64encode(f.getvalue()).decode()}">'
-    return _with_still(ipywidgets.VBox._repr_mimebundle_(self, **kwargs), png(frames[-1]), words, **{'text/html': moving})
+    still = png(frames[-1])
+    moving = _img(f.getvalue(), words, calm=still if len(frames) > 1 else None, kind='webp', style='')
+    return _with_still(ipywidgets.VBox._repr_mimebundle_(self, **kwargs), still, words, **{'text/html': moving})

@@ -38,7 +38,7 @@ def _alike(input, target, who):
 class Loss(nn.Module, ByName, family='loss'):
     "Compares two batches of images `[B, C, *S]`, values in [0, 1]. A subclass is known by its name as soon as it is defined."
     not_flags = ('dim',) # commands draw on a plane
-    reduction = 'mean' # how a pixel loss becomes one number, see `reduce_error`; a variational model sets 'batchmean'
+    reduction = 'mean' # how a pixel loss becomes one number, see reduce_error; a variational model sets 'batchmean'
 
     def __init__(self): super().__init__() # no parameters: a subclass adds its own
 
@@ -74,7 +74,7 @@ LOSSES, find_loss = Loss.known, Loss.find
 def mse_loss(
     input:Tensor, # [B, C, *S]
     target:Tensor, # [B, C, *S]
-    reduction:str='mean', # 'mean' or 'batchmean', see `reduce_error`
+    reduction:str='mean', # 'mean' or 'batchmean', see reduce_error
 )->Tensor: # scalar
     "Mean squared error."
     _alike(input, target, 'mse_loss')
@@ -95,7 +95,7 @@ def _check_unit(x, what, tol=1e-6):
 def bce_loss(
     input:Tensor, # [B, C, *S] values in [0, 1], read as probabilities of ink
     target:Tensor, # [B, C, *S] values in [0, 1]
-    reduction:str='mean', # 'mean' or 'batchmean', see `reduce_error`
+    reduction:str='mean', # 'mean' or 'batchmean', see reduce_error
     eps:float=1e-6, # probabilities are squeezed into [eps, 1 - eps]
 )->Tensor: # scalar
     "Binary cross-entropy."
@@ -175,7 +175,7 @@ def blurred_mse_loss(
     sigma:float=1., # of the blur, in pixels
     symmetric:bool=True, # blur the target too
     dim:int=2, # axes of space: 1, 2 or 3
-    reduction:str='mean', # 'mean' or 'batchmean', see `reduce_error`
+    reduction:str='mean', # 'mean' or 'batchmean', see reduce_error
 )->Tensor: # scalar
     "Squared error of blurred images."
     _alike(input, target, 'blurred_mse_loss')
@@ -272,7 +272,7 @@ def pyr_mse_loss(
     init_sigma:float=.5, # the blur that the images are taken to have, in pixels
     weight:bool|Sequence=False, # True: sigma^dim for each level; or 1 + octaves*intervals numbers
     dim:int=2, # axes of space: 1, 2 or 3
-    reduction:str='mean', # 'mean' or 'batchmean', see `reduce_error`
+    reduction:str='mean', # 'mean' or 'batchmean', see reduce_error
 )->Tensor: # scalar
     "Squared error of all levels of a Gaussian pyramid, summed."
     _alike(input, target, 'pyr_mse_loss')
@@ -328,7 +328,7 @@ def dog_pyr_mse_loss(
     init_sigma:float=.5, # the blur that the images are taken to have, in pixels
     weight:bool|Sequence=False, # True: sigma^dim for each difference; or octaves*intervals numbers
     dim:int=2, # axes of space: 1, 2 or 3
-    reduction:str='mean', # 'mean' or 'batchmean', see `reduce_error`
+    reduction:str='mean', # 'mean' or 'batchmean', see reduce_error
 )->Tensor: # scalar
     "Squared error of all differences of Gaussians, summed."
     _alike(input, target, 'dog_pyr_mse_loss')

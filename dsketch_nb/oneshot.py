@@ -112,7 +112,7 @@ def read_run(
 
 # %% ../nbs/37_oneshot.ipynb #4b602dfd
 def evaluate_one_shot(
-    model, # a `OneShot`, by name or made already
+    model, # a OneShot, by name or made already
     dataset_root:str='./data/', # folder that omniglot-one-shot lies in, or is downloaded to
     report=None, # called with (name, percent) after each run
     **flags # of a model given by name

@@ -35,7 +35,7 @@ def structure_tensor(
 
 # %% ../nbs/12_placement.ipynb #046981e2
 def edge_direction(
-    tensor:Tensor, # [3, H, W], as `structure_tensor` gives it
+    tensor:Tensor, # [3, H, W], as structure_tensor gives it
 )->Tensor: # [2, H, W] unit vectors (row, col)
     "Along the edge at every pixel."
     rr, cc, rc = tensor
@@ -65,7 +65,7 @@ def strokes_along(
     kind:str, # 'points', 'segments', 'beziers' or 'catmull_roms'
     n:int, # how many
     image:Tensor, # [C, H, W] in [0, 1], to lie along and to take colours from
-    weight:Tensor, # [H, W] where strokes are wanted, see `sample_pixels`
+    weight:Tensor, # [H, W] where strokes are wanted, see sample_pixels
     generator:torch.Generator, # on the CPU
     length:float=10., # mean length in pixels; each is between half and one and a half of it
     crs_points:int=2, # points that a spline passes through

@@ -40,7 +40,7 @@ def provided():
 
 # %% ../nbs/07_runs.ipynb #c353d3d3
 def read_tensors(
-    path, # a file that `write_tensors` wrote, or a name from `provided`
+    path, # a file that write_tensors wrote, or a name from provided
 )->tuple: # (about, tensors)
     "What `write_tensors` wrote."
     expected = "expected weights or a checkpoint written by this package"

@@ -73,8 +73,8 @@ def _rgb(colour):
 class Group(nn.Module):
     "Strokes of one kind."
     def __init__(self,
-        kind:str, # one of `KINDS`
-        params:Tensor, # positions in grid units, (row, col), in the shape of `KINDS`
+        kind:str, # one of KINDS
+        params:Tensor, # positions in grid units, (row, col), in the shape of KINDS
         colour:Tensor=None, # the RGB one sees, in [0, 1]: [N, 3], one for all, a grey, or names such as 'tomato'; None is black
         sigma2:float|Tensor=None, # squared width in squared grid units: a number or [N]
         alpha:float|Tensor=None, # opacity in [0, 1]: a number or [N]; None is 1, and not a parameter
@@ -106,12 +106,14 @@ def vertices(self:Group)->Tensor: # [N, K, 2] in grid units
     return self.params
 
 @patch
-def path(self:Group)->Tensor: # [N, K, 2] vertices, or [N, 3k+1, 2] control points of joined cubics if `curved`
+def path(self:Group)->Tensor: # [N, K, 2] vertices, or [N, 3k+1, 2] control points of joined cubics if curved
     "What this group is exported as."
     return catmull_rom_to_bezier(self.params) if self.kind == 'catmull_roms' else self.params
 
 @patch(as_prop=True)
-def curved(self:Group): return self.kind in ('beziers', 'catmull_roms')
+def curved(self:Group):
+    "Whether its strokes are curves."
+    return self.kind in ('beziers', 'catmull_roms')
 
 # %% ../nbs/03_scene.ipynb #9b4d4d83
 @patch
@@ -147,8 +149,8 @@ class Scene(nn.Module):
 # %% ../nbs/03_scene.ipynb #0ab7b90d
 @patch
 def add(self:Scene,
-    kind:str|Group, # one of `KINDS`, or a group that is ready
-    params:Tensor=None, # positions in grid units, (row, col), in the shape of `KINDS`
+    kind:str|Group, # one of KINDS, or a group that is ready
+    params:Tensor=None, # positions in grid units, (row, col), in the shape of KINDS
     colour:Tensor=None, # the RGB one sees, in [0, 1]: [N, 3], one for all, a grey, or names such as 'tomato'; None is black
     sigma2:float|Tensor=None, # squared width in squared grid units: a number or [N]; None is one pixel
     alpha:float|Tensor=None, # opacity in [0, 1]: a number or [N]; None is 1, and not a parameter
@@ -206,7 +208,7 @@ def _merged(self:Scene, groups, coloured):
 @patch
 def draw(self:Scene,
     size:tuple=None, # (height, width) in pixels, or the longer side; None is the canvas's own
-    backend:str=None, # as for `draw`; None chooses
+    backend:str=None, # as for draw; None chooses
 )->Tensor: # [C, H, W] in [0, 1], as seen on paper; C is 1 if neither strokes nor paper have colour, else 3
     "Draw everything, differentiable in every parameter."
     size, pitch = self._view(size)
@@ -225,7 +227,9 @@ def draw(self:Scene,
     return 1 - out if self.paper == (1., 1., 1.) else paper * (1 - out)
 
 @patch
-def forward(self:Scene, size=None, backend=None): return self.draw(size, backend)
+def forward(self:Scene, size=None, backend=None):
+    "As `Scene.draw`: calling a scene draws it."
+    return self.draw(size, backend)
 
 # %% ../nbs/03_scene.ipynb #e07785e2
 @patch
@@ -250,7 +254,7 @@ class Stroke(NamedTuple):
 
 @patch
 @torch.no_grad()
-def strokes(self:Scene)->list: # of `Stroke`, in drawing order
+def strokes(self:Scene)->list: # of Stroke, in drawing order
     "Every stroke in the units of a page."
     out, half = [], torch.tensor([self.width/2, self.height/2], dtype=torch.float64)
     for i, g in enumerate(self.groups):
@@ -267,7 +271,7 @@ def strokes(self:Scene)->list: # of `Stroke`, in drawing order
 # %% ../nbs/03_scene.ipynb #929d512d
 @patch(cls_method=True)
 def from_strokes(cls:Scene,
-    strokes, # of `Stroke`, in drawing order
+    strokes, # of Stroke, in drawing order
     height:int, # pixels
     width:int, # pixels
     compose:str='paint', # 'ink' or 'paint'
@@ -400,6 +404,7 @@ def _repr_mimebundle_(self:Scene, include=None, exclude=None):
 
 @patch
 def __repr__(self:Scene):
+    "Size, composition, paper and what is on it, in a line."
     groups = ', '.join(f'{len(g):,} {g.kind}' for g in self.groups) or 'empty'
     return f"Scene({self.height} x {self.width}, {self.compose} on {_hex([round(255*c) for c in self.paper])}: {groups})"
 
@@ -461,9 +466,9 @@ def save_png(self:Scene,
 @patch
 def save_svg(self:Scene,
     path, # the file to write
-    profile:str='plain', # as for `to_svg`
-    layers:int=6, # as for `to_svg`
-    scale:float=1., # as for `to_svg`
+    profile:str='plain', # as for to_svg
+    layers:int=6, # as for to_svg
+    scale:float=1., # as for to_svg
 ):
     "Write an SVG."
     svg = self.to_svg(profile, layers, scale)
@@ -483,10 +488,10 @@ def _pdf_path(page, stroke, height):
 
 @patch
 def to_pdf(self:Scene,
-    profile:str='plain', # as for `to_svg`
-    layers:int=6, # as for `to_svg`
-    scale:float=1., # as for `to_svg`
-)->bytes: # a PDF document of one page, `scale` points a pixel
+    profile:str='plain', # as for to_svg
+    layers:int=6, # as for to_svg
+    scale:float=1., # as for to_svg
+)->bytes: # a PDF document of one page, scale points a pixel
     "This drawing as PDF that looks like `draw()`."
     _check_scale(scale)
     data, (h, w), state = io.BytesIO(), self.size, None
@@ -507,9 +512,9 @@ def to_pdf(self:Scene,
 @patch
 def save_pdf(self:Scene,
     path, # the file to write
-    profile:str='plain', # as for `to_svg`
-    layers:int=6, # as for `to_svg`
-    scale:float=1., # as for `to_svg`
+    profile:str='plain', # as for to_svg
+    layers:int=6, # as for to_svg
+    scale:float=1., # as for to_svg
 ):
     "Write a PDF."
     pdf = self.to_pdf(profile, layers, scale)
@@ -542,7 +547,7 @@ def _restore(about, tensors):
 # %% ../nbs/03_scene.ipynb #a08a161c
 @patch(cls_method=True)
 def load(cls:Scene,
-    path, # a file that `save` wrote
+    path, # a file that save wrote
     device:str='cpu', # where its tensors go
 )->Scene:
     "The scene in a file."

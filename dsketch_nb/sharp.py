@@ -92,7 +92,7 @@ def sharpened(
     scene:Scene,
     iters:int=80, # of the optimisation, a hundredth of a second each for 1,000 strokes
     colour:bool=True, # whether colours may change too
-)->Scene: # its `to_svg('plain')` looks like the raster of `scene`
+)->Scene: # its `to_svg('plain')` looks like the raster of scene
     "Plain strokes whose widths, opacities and colours are fitted to a soft drawing."
     if iters % 1 != 0 or iters < 0: raise ValueError(f"iters {iters} must be a whole number of 0 or more")
     out = scene.copy()

@@ -313,7 +313,7 @@ class _Here(NamedTuple):
     opacity:float = 1.
     blend:str = 'normal'
     depth:int = 0
-    uses:tuple = () # the ids of the `use`s we are in
+    uses:tuple = () # the ids of the uses we are in
 
 class _Reader:
     "Walks through a document; `strokes` and `lost` grow on the way."

@@ -125,7 +125,7 @@ def save_weights(
 
 def load_weights(
     model:nn.Module, # changed in place
-    path, # a file that `save_weights` or a `Trainer` wrote, or its (about, tensors)
+    path, # a file that save_weights or a Trainer wrote, or its (about, tensors)
     name=None, # what to call it in an error; None: path
 )->dict: # what it says about itself
     "Fill a model from a file of weights or a checkpoint."
@@ -216,7 +216,7 @@ class Trainer:
         epochs:int=10, # how often every image is seen
         batch_size:int=48, # images a step, over all processes
         optimiser='Adam', # a class of torch.optim by name, or a function (parameters, lr=, weight_decay=) -> optimiser
-        learning_rate='0.001', # a number or a formula, see `Schedule`
+        learning_rate='0.001', # a number or a formula, see Schedule
         weight_decay:float=0., # pull of every weight towards 0
         output=None, # folder for checkpoint.safetensors, model.safetensors, log.csv and config.json; None writes nothing
         config:dict=None, # what else a resumed run must agree on: JSON
@@ -446,7 +446,7 @@ def save_grid(
     with replacing(path) as tmp: Image.fromarray(pixels.contiguous().numpy()).save(tmp, 'PNG')
 
 def svg_sheet(
-    scenes, # a list of `Scene`, all of one size
+    scenes, # a list of Scene, all of one size
     columns:int=10, # scenes in a row
     scale:float=3., # pixels of the sheet a pixel of a scene
 )->str: # an SVG document

@@ -41,8 +41,8 @@ def to_image(
 
 # %% ../nbs/04_widgets.ipynb #02786129
 def png(
-    picture, # anything that `to_image` takes
-    width:int=0, # as for `to_image`
+    picture, # anything that to_image takes
+    width:int=0, # as for to_image
 )->bytes:
     "A picture as the bytes of a PNG."
     f = io.BytesIO()
@@ -50,9 +50,11 @@ def png(
     return f.getvalue()
 
 # %% ../nbs/04_widgets.ipynb #37235525
-def _img(picture, text):
-    "PNG bytes as an HTML image with its alternative text."
-    return f'<img alt="{html.escape(text)}" style="max-width: 100%; border: 1px solid #b3b3b3" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
+def _img(picture, text, calm=None, kind='png', style='border: 1px solid #b3b3b3'):
+    "The bytes of a picture as an HTML image with its alternative text; of a film, a still PNG `calm` for who has asked for less motion."
+    data = lambda kind, o: f'data:image/{kind};base64,{base64.b64encode(o).decode()}'
+    img = f'<img alt="{html.escape(text)}" style="max-width: 100%; {style}" src="{data(kind, picture)}">'
+    return f'<picture><source media="(prefers-reduced-motion: reduce)" srcset="{data("png", calm)}">{img}</picture>' if calm else img
 
 def _with_still(bundle, picture, text, **more):
     "What a widget shows, and a PNG with words for where no kernel runs."
@@ -74,11 +76,11 @@ class Slider(anywidget.AnyWidget):
       const show = () => {
         name.textContent = get('description');
         input.setAttribute('aria-label', get('description'));
-        el.firstChild.title = get('tooltip') ?? '';
+        input.title = el.firstChild.title = get('tooltip') ?? '';                 // on the input, where it is read out as well
         input.disabled = get('disabled');
         if (input !== document.activeElement || number(Number(input.value)) !== get('value')) input.value = place(get('value'));
         shown.textContent = get('whole') ? get('value') : Number(get('value').toPrecision(3));
-        input.setAttribute('aria-valuetext', shown.textContent);
+        input.setAttribute('aria-valuetext', get('says') || shown.textContent);
       };
       input.addEventListener('input', () => { model.set('value', number(Number(input.value))); model.save_changes(); });
       model.on('change', show);
@@ -91,6 +93,7 @@ class Slider(anywidget.AnyWidget):
     log, whole, disabled = (traitlets.Bool(False).tag(sync=True) for _ in range(3)) # logarithmic scale; whole numbers; greyed out
     value = traitlets.Any(0.).tag(sync=True)
     description = traitlets.Unicode('').tag(sync=True) # its name, shown and read out
+    says = traitlets.Unicode('').tag(sync=True) # what is read out in place of the number, where that says little
 
     @traitlets.validate('value')
     def _within(self, proposal):
@@ -140,7 +143,7 @@ def control(
     "The control that suits a value."
     common = dict(value=value, description=name, tooltip=tip or name)
     look = dict(style={'description_width': '7em'}, layout={'width': '22em', 'max_width': 'calc(100% - 4px)'})
-    if isinstance(choice, list): return ipywidgets.Dropdown(options=choice, **common, **look)
+    if isinstance(choice, list): return ipywidgets.Dropdown(options=choice, **common, **look | {'layout': look['layout'] | {'width': '28em'}})       # long names
     if isinstance(value, bool): return ipywidgets.Checkbox(indent=True, **common, **look)
     if not isinstance(value, (int, float)):
         raise ValueError(f"{name}={value!r} needs a list of choices: pass {name}=[...], or give the parameter a number as default")
@@ -152,7 +155,7 @@ def control(
 # %% ../nbs/04_widgets.ipynb #6996601e
 def controls(
     f, # a function whose parameters to be played with have defaults
-    **choices, # for any of them, a range or a list as `control` takes them
+    **choices, # for any of them, a range or a list as control takes them
 )->dict: # parameter name -> control
     "Controls for the parameters of a function, from its signature and docments."
     notes, made = docments(f), {}
@@ -173,7 +176,7 @@ class Playground(ipywidgets.VBox):
         f, # parameters with defaults -> picture, or (picture, caption)
         width:int=400, # the picture is enlarged to about this many pixels across
         alt:str=None, # what the picture shows, for those who cannot see it; None takes the first line of `f`'s docstring
-        **choices, # ranges and lists for the controls, as `controls` takes them
+        **choices, # ranges and lists for the controls, as controls takes them
     ):
         self.f, self.width, self.controls = f, width, controls(f, **choices)
         self.picture = Picture(alt=(inspect.getdoc(f) or f.__name__).splitlines()[0] if alt is None else alt)
@@ -225,7 +228,7 @@ def _ink(line, sigma, size):
 
 def stroke_picture(
     points:Tensor, # [N, 2] control points in grid units, (row, col)
-    kind:str='polyline', # as for `curve_vertices`
+    kind:str='polyline', # as for curve_vertices
     sigma:float=1.5, # width in pixels
     size:tuple=(100, 100), # (height, width) in pixels
     target:Tensor=None, # [K, 2] vertices of what it should become, shown in blue
@@ -245,7 +248,7 @@ def _arrow(page, start, way):
 
 def stroke_still(
     points:Tensor, # [N, 2] control points in grid units, (row, col)
-    kind:str='polyline', # as for `curve_vertices`
+    kind:str='polyline', # as for curve_vertices
     sigma:float=1.5, # width in pixels
     size:tuple=(100, 100), # (height, width) in pixels
     target:Tensor=None, # [K, 2] vertices of what it should become
@@ -281,7 +284,7 @@ class DragStroke(anywidget.AnyWidget):
     "A stroke whose control points a hand can move, by mouse, finger or keys."
     _esm = (files('dsketch_nb')/'static'/'strokes.js').read_text(encoding='utf-8')
     points = _Positions().tag(sync=True)   # [N, 2] control points in grid units, (row, col)
-    kind = traitlets.Unicode('polyline').tag(sync=True)   # as for `curve_vertices`
+    kind = traitlets.Unicode('polyline').tag(sync=True)   # as for curve_vertices
     sigma = traitlets.Float(1.5).tag(sync=True)   # width in pixels
     size = traitlets.List([100, 100]).tag(sync=True)   # [height, width] in pixels
     target = _Positions().tag(sync=True)   # [K, 2] vertices of what it should become
@@ -294,7 +297,7 @@ class DragStroke(anywidget.AnyWidget):
 
     def __init__(self,
         points:Tensor, # [N, 2] control points in grid units, (row, col)
-        kind:str='polyline', # as for `curve_vertices`
+        kind:str='polyline', # as for curve_vertices
         answer=None, # (points [N, 2], kind, sigma in pixels) -> (arrows [N, 2] in grid units, caption), asked after each move
         **traits, # sigma, size, target, gain, choices, label, width
     ):
@@ -337,9 +340,10 @@ def _repr_mimebundle_(self:DragStroke, **kwargs):
 
 # %% ../nbs/04_widgets.ipynb #8934511b
 def animation(
-    frames:list, # pictures of one size, each anything that `to_image` takes
+    frames:list, # pictures of one size, each anything that to_image takes
     fps:float=8., # pictures a second
-    width:int=0, # as for `to_image`
+    width:int=0, # as for to_image
+    plays:int=3, # how often it is played; 0 never ends
 )->bytes: # an animated PNG; what does not know the format shows the last picture
     "A film as the bytes of a PNG."
     if not .001 < fps < math.inf: raise ValueError(f"fps {fps} must be above 0: try 8")
@@ -348,7 +352,7 @@ def animation(
     for i, o in enumerate(images):
         if o.size != images[0].size: raise ValueError(f"picture {i} is {o.size} and the first {images[0].size}: all must have one size")
     f = io.BytesIO()
-    images[-1].save(f, 'png', save_all=True, default_image=True, append_images=images, duration=[1000/fps]*(len(images)-1) + [2000], loop=0)
+    images[-1].save(f, 'png', save_all=True, default_image=True, append_images=images, duration=[1000/fps]*(len(images)-1) + [2000], loop=plays)
     return f.getvalue()
 
 # %% ../nbs/04_widgets.ipynb #ae7e3197
@@ -395,12 +399,13 @@ class Player(anywidget.AnyWidget):
 # %% ../nbs/04_widgets.ipynb #479a4a66
 @patch
 def __init__(self:Player,
-    frames:list, # pictures of one size, each anything that `to_image` takes
+    frames:list, # pictures of one size, each anything that to_image takes
     captions:list=None, # a line for each picture; None counts them
     fps:float=8., # pictures a second
     width:int=400, # pictures are enlarged to about this many pixels across
     label:str='a film', # what it shows, read out by screen readers
 ):
+    "Make a PNG of every picture, and a film for where no kernel runs."
     captions = captions or [f'picture {i+1} of {len(frames)}' for i in range(len(frames))]
     if len(captions) != len(frames): raise ValueError(f"{len(captions)} captions for {len(frames)} frames: pass one for each")
     self.still = animation(frames, fps, width)
@@ -409,4 +414,5 @@ def __init__(self:Player,
 @patch
 def _repr_mimebundle_(self:Player, **kwargs):
     shown = anywidget.AnyWidget._repr_mimebundle_(self, **kwargs)
-    return _with_still(shown, self.still, f'{self.label}: {len(self.frames)} pictures, from {self.captions[0]!r} to {self.captions[-1]!r}')
+    words = f'{self.label}: {len(self.frames)} pictures, from {self.captions[0]!r} to {self.captions[-1]!r}'
+    return _with_still(shown, self.still, words, **{'text/html': _img(self.still, words, calm=self.frames[-1])})

@@ -3,10 +3,13 @@ import json, os, secrets, shutil, signal, socket, subprocess, sys, time
 from ast import literal_eval
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
-import pytest
+import pytest, torch
 from hypothesis import settings
+
+# where there is no GPU, kernels for one are interpreted; Triton wants to know before it is first imported
+if not torch.cuda.is_available(): os.environ.setdefault('TRITON_INTERPRET', '1')
 
 # the same examples every time, so that a change is judged and not the luck of the day; DSKETCH_LONG=1 draws new ones
 settings.register_profile('same', derandomize=True)
@@ -140,7 +143,9 @@ class Lab:
 
     def stop(self):
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
+            # asked by its own interface it ends its kernels and goes at once; a signal makes it wait for them
+            try: urlopen(Request(f'{self.address}/api/shutdown', method='POST', headers={'Authorization': f'token {self.token}'}), timeout=20).close()
+            except (URLError, OSError): os.killpg(self.process.pid, signal.SIGTERM)
             try: self.process.wait(10)
             except subprocess.TimeoutExpired: os.killpg(self.process.pid, signal.SIGKILL)
         self.log.close()

@@ -1,7 +1,7 @@
 """`python tests/pages.py [--strip] PAGES...`: run notebooks from top to bottom and keep what they show. `--strip` runs nothing.
 
 A widget's output names a model that lives in one kernel and nowhere else; its still picture says more to everybody who reads the page later, so only that is kept."""
-import sys
+import re, sys
 from pathlib import Path
 
 import nbformat
@@ -9,8 +9,18 @@ import nbformat
 VIEW = 'application/vnd.jupyter.widget-view+json'
 
 def strip(nb):
-    "Widgets' stills without their models."
+    "Widgets' stills without their models, what was printed in one piece, and no word of compiling, which happens once on a machine."
     for cell in nb.cells:
+        whole = []
+        for o in cell.get('outputs', []):
+            if o.output_type == 'stream':
+                o.text = re.sub(r'^dsketch_nb: compiling .*\n', '', o.text, flags=re.M)
+                if not o.text: continue
+                if whole and whole[-1].output_type == 'stream' and whole[-1].name == o.name:
+                    whole[-1].text += o.text
+                    continue
+            whole.append(o)
+        if cell.cell_type == 'code': cell.outputs = whole
         for o in cell.get('outputs', []):
             if VIEW in o.get('data', {}) and 'image/png' in o.data: del o.data[VIEW]
     nb.metadata.pop('widgets', None)

@@ -4,10 +4,11 @@ import math, os, shutil, subprocess, sys
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 
-from dsketch_nb import compiled
+from dsketch_nb import compiled, draw as module
 from dsketch_nb.draw import BACKENDS, COMPOSE, draw
 
-fast = [b for b in BACKENDS if b != 'dense']
+here = [k for k, b in BACKENDS.items() if b.device in ('any', 'cpu')]   # Triton's kernels have a file of their own, test_gpu.py
+fast = [k for k in here if k != 'dense']
 
 @st.composite
 def scenes(draw_):
@@ -33,32 +34,35 @@ def scenes(draw_):
     return dict(vertices=torch.cat(parts) if parts else torch.zeros(0, 2), offsets=offsets, sigma2=sigma2, alpha=torch.rand(n, generator=g).round(decimals=1),
                 colour=torch.rand(n, 3, generator=g), image=torch.randint(0, batch, (n,), generator=g), background=torch.rand(batch, 3, h, w, generator=g)), (h, w), batch
 
-def run(scene, size, batch, compose, backend, dtype):
+def run(scene, size, batch, compose, backend, dtype, device='cpu', **kw):
     "The image and the gradients by name."
-    s = {k: v.detach().clone().to(dtype).requires_grad_() if v.is_floating_point() else v for k, v in scene.items()}
+    s = {k: v.detach().clone().to(device, dtype).requires_grad_() if v.is_floating_point() else v.to(device) for k, v in scene.items()}
     if compose == 'softor': s.pop('colour')
     if compose != 'paint': s.pop('background')
-    out = draw(size=size, batch=batch, compose=compose, backend=backend, **s)
-    weights = torch.rand(out.shape, generator=torch.Generator().manual_seed(1)).to(dtype) - .3
+    out = draw(size=size, batch=batch, compose=compose, backend=backend, **s, **kw)
+    weights = torch.rand(out.shape, generator=torch.Generator().manual_seed(1)).to(device, dtype) - .3
     (out*weights).sum().backward()
-    return dict(image=out.detach()) | {k: v.grad if v.grad is not None else torch.zeros_like(v) for k, v in s.items() if v.is_floating_point()}
+    return {k: v.cpu() for k, v in (dict(image=out.detach()) | {k: v.grad if v.grad is not None else torch.zeros_like(v) for k, v in s.items() if v.is_floating_point()}).items()}
 
-@pytest.mark.parametrize('compose', COMPOSE)
-@settings(max_examples=60, deadline=None)
-@given(scenes())
-def test_backends_agree_with_the_reference(compose, scene):
-    reference = run(*scene, compose, 'dense', torch.float64)
+def agree(scene, size, batch, compose, backends, device='cpu', **kw):
+    "Do backends give the reference's image and gradients, in both precisions?"
+    reference = run(scene, size, batch, compose, 'dense', torch.float64, **kw)
     # a float32 coordinate is itself known to one part in 2^24: strokes thinner than that against their length cannot do better
-    rounding = 2**-21 * (2 + scene[0]['vertices'].abs().max().item()) / scene[0]['sigma2'].min().item()**.5
+    rounding = 2**-21 * (2 + scene['vertices'].abs().max().item()) / scene['sigma2'].min().item()**.5
     for dtype, tol in ((torch.float64, 1e-9), (torch.float32, max(1e-5, rounding))):
-        for backend in fast:
-            for k, x in run(*scene, compose, backend, dtype).items():
+        for backend in backends:
+            for k, x in run(scene, size, batch, compose, backend, dtype, device, **kw).items():
                 y = reference[k]
                 assert x.shape == y.shape and torch.isfinite(x).all(), (backend, k)
                 if not y.numel(): continue
                 # relative to the largest gradient, or to what one pixel can exert where all cancel
-                unit = 1. if k == 'image' else dict(vertices=scene[0]['sigma2'].min().item()**-.5, sigma2=1/scene[0]['sigma2'].min().item()).get(k, 1.)
+                unit = 1. if k == 'image' else dict(vertices=scene['sigma2'].min().item()**-.5, sigma2=1/scene['sigma2'].min().item()).get(k, 1.)
                 assert (x - y).abs().max() <= tol*max(y.abs().max().item(), unit), (backend, dtype, k, (x - y).abs().max().item(), y.abs().max().item())
+
+@pytest.mark.parametrize('compose', COMPOSE)
+@settings(max_examples=60, deadline=None)
+@given(scenes())
+def test_backends_agree_with_the_reference(compose, scene): agree(*scene, compose, fast)
 
 @pytest.mark.parametrize('backend', fast)
 def test_there_and_back(backend):
@@ -76,7 +80,7 @@ def lines(n=50, seed=0):
     a = torch.rand(n, 1, 2, generator=g)*2 - 1
     return torch.cat([a, a + (torch.rand(n, 1, 2, generator=g) - .5)*.4], 1)
 
-@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('backend', here)
 def test_an_empty_scene_is_bare_paper(backend):
     v = torch.zeros(0, 2, 2, requires_grad=True)
     out = draw(v, (4, 5), .1, compose='paint', colour=torch.zeros(0, 3), background=torch.tensor([.2, .5, 1.]), backend=backend)
@@ -112,7 +116,7 @@ def test_non_contiguous_and_expanded_input():
 
 def test_closed_form_of_a_point():
     "A point at the centre of a 3 x 3 canvas: exp(-d2/sigma2) with d2 of 0, 1 and 2."
-    for backend in BACKENDS:
+    for backend in here:
         got = draw(torch.zeros(1, 1, 2, dtype=torch.float64), (3, 3), .5, backend=backend)[0]
         d2 = torch.tensor([[2., 1, 2], [1, 0, 1], [2, 1, 2]], dtype=torch.float64)
         assert torch.allclose(got, torch.exp(-d2/.5), atol=1e-12)
@@ -147,13 +151,14 @@ def test_a_row_that_crosses_a_stroke_twice(compose):
         grads.append((out.detach(), g))
     for a, b in zip(*grads): torch.testing.assert_close(a, b, atol=1e-5*b.abs().max().item(), rtol=0)
 
-def operands(compose, dtype=torch.float32, seed=0):
+def operands(compose, dtype=torch.float32, seed=0, backend='numba', device='cpu'):
     "What the operator takes: three ragged strokes on two images, drawn with `compose`."
     g = torch.Generator().manual_seed(seed)
     rand = lambda *n: torch.rand(*n, generator=g, dtype=dtype)
     more = (rand(3), rand(2, 3, 11, 14)) if compose == 'paint' else (None, None)
     tensors = rand(8, 2)*2 - 1, torch.tensor([0, 1, 3, 8]), torch.tensor([0, 1, 1]), rand(3)*.05 + .01, rand(3, 3), *more
-    return *(t.requires_grad_() if t is not None and t.is_floating_point() else t for t in tensors), 11, 14, 2, 2/10, 'numba'
+    tensors = [None if t is None else t.to(device) for t in tensors]
+    return *(t.requires_grad_() if t is not None and t.is_floating_point() else t for t in tensors), 11, 14, 2, 2/10, backend
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('compose', ['ink', 'paint'])
@@ -233,7 +238,7 @@ def test_half_precision_is_drawn_in_single(dtype):
     out.sum().backward()
     assert v.grad.dtype == alpha.grad.dtype == dtype and torch.isfinite(v.grad).all()
 
-@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('backend', here)
 def test_under_autocast(backend):
     model, z = Decoder(), torch.linspace(-1, 1, 12).reshape(2, 6)
     with torch.autocast('cpu', torch.bfloat16):
@@ -296,4 +301,60 @@ def test_threads_are_counted_before_others_are_turned_down():
     "`imageopt` turns PyTorch's threads down before the first drawing; ours must not follow."
     script = "import torch; n = torch.get_num_threads(); import dsketch_nb.draw as d; torch.set_num_threads(1); d.draw(torch.zeros(1, 2, 2), (4, 4), .1); from dsketch_nb import compiled; assert compiled._threads == n, (compiled._threads, n)"
     done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+@pytest.fixture
+def picky(monkeypatch):
+    "numba's backend as one that needs something: before it is chosen, it is tried."
+    monkeypatch.setattr(BACKENDS['numba'], 'needs', 'numba')
+    monkeypatch.setitem(vars(BACKENDS['numba']), 'kernels', compiled)
+    module._works.cache_clear()
+    yield monkeypatch
+    module._works.cache_clear()
+
+def test_what_needs_something_is_tried_once(picky):
+    drawn = []
+    forward = compiled.forward
+    picky.setattr(compiled, 'forward', lambda st: drawn.append(st.size) or forward(st))
+    for _ in range(2): draw(lines(3), (9, 8), .01)
+    assert drawn == [(3, 3), (9, 8), (9, 8)]
+
+def test_what_does_not_run_here_is_not_chosen(picky):
+    def fail(st): raise RuntimeError('Failed to find a C compiler.\nMore of it.')
+    picky.setattr(compiled, 'forward', fail)
+    with pytest.warns(UserWarning, match="'numba' does not run on cpu, so 'pairs' draws there, more slowly: Failed to find a C compiler.") as seen:
+        for _ in range(2): assert torch.equal(draw(lines(3), (9, 8), .01), draw(lines(3), (9, 8), .01, backend='pairs'))
+    assert len(seen) == 1
+    with pytest.raises(RuntimeError, match='C compiler'): draw(lines(3), (9, 8), .01, backend='numba')          # asked for by name, it says why not
+
+def test_what_is_not_installed_is_not_chosen(picky):
+    picky.setattr(BACKENDS['numba'], 'needs', 'no_such_package')
+    vars(BACKENDS['numba']).pop('kernels')
+    assert torch.equal(draw(lines(3), (9, 8), .01), draw(lines(3), (9, 8), .01, backend='pairs'))
+    with pytest.raises(ValueError, match='needs no_such_package, which is not installed'): draw(lines(3), (9, 8), .01, backend='numba')
+
+def test_the_choice_is_made_before_compiled_code_runs(picky):
+    torch._dynamo.reset()
+    def f(v): return draw(v, (12, 13), .01)
+    assert torch.equal(torch.compile(f, backend='aot_eager', fullgraph=True)(lines(6)), f(lines(6)))
+
+def test_cuda_is_for_triton(monkeypatch):
+    cuda = torch.device('cuda')
+    monkeypatch.setattr(module, '_works', lambda name, device: True)
+    assert module._fastest(cuda) == 'triton' and module._fastest(torch.device('cpu')) == 'numba' and module._fastest(torch.device('meta')) == 'pairs'
+    monkeypatch.setattr(module, '_works', lambda name, device: False)
+    assert module._fastest(cuda) == 'pairs'
+
+def test_triton_stays_out_of_the_way():
+    "Nothing imports it but a drawing with it; and that, on the CPU, is refused where the kernels are not interpreted."
+    script = """
+import sys, torch, dsketch_nb.draw as d
+v = torch.zeros(1, 2, 2)
+d.draw(v, (4, 4), .1)
+assert 'triton' not in sys.modules
+try: d.draw(v, (4, 4), .1, backend='triton')
+except ValueError as e: assert 'draws on cuda and vertices is on cpu' in str(e) or 'not installed' in str(e), e
+else: raise AssertionError
+"""
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, env=os.environ | {'TRITON_INTERPRET': '0'})
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,5 @@
 """The live optimiser: its engine alone, the widget driven as a hand drives it, and both in a browser."""
-import io, math, subprocess, sys, threading, time, xml.etree.ElementTree as ET
+import io, math, re, subprocess, sys, threading, time, xml.etree.ElementTree as ET
 from base64 import b64decode
 from pathlib import Path
 from types import SimpleNamespace
@@ -350,13 +350,14 @@ def test_it_looks_back_while_it_runs(live):
     soon(lambda: live.runner.latest.iteration > 30)
     live.scrubber.value = 0
     first, shown = live.picture.value, live.runner.latest.iteration
-    assert live.shown.iteration == 0 and live.picture.caption == 'running, looking back'
+    assert live.shown.iteration == 0 and live.picture.caption == 'running, looking back' and live.scrubber.says.startswith('iteration 0 of ')
     soon(lambda: live.runner.latest.iteration > shown + 20)      # it goes on behind what one looks at
     assert live.picture.value == first == png(a_run().look().picture)
     live.scrubber.value = 50
     assert 0 < live.shown.iteration < live.runner.latest.iteration
     live.scrubber.value = 100
     soon(lambda: live.picture.caption == 'running' and live.shown.iteration > shown + 20)
+    assert live.scrubber.says == 'now'
     live.scrubber.value = 20
     press(live, 'pause'); live.runner.wait(60)                   # a button shows what is now
     assert (live.scrubber.value, live.pinned) == (100, None) and live.shown is live.runner.latest
@@ -409,8 +410,10 @@ def test_its_still_is_a_film():
         live.close()
         words = f'china: the target, and 30 strokes on their way, {steps} iterations'
         assert data['text/plain'] == words and f'alt="{words}"' in data['text/html']
-        film = Image.open(io.BytesIO(b64decode(data['text/html'].split('base64,')[1].split('"')[0])))
+        film = Image.open(io.BytesIO(b64decode(re.search('data:image/webp;base64,([^"]+)', data['text/html'])[1])))
         still = Image.open(io.BytesIO(b64decode(data['image/png'])))
+        assert (f'(prefers-reduced-motion: reduce)" srcset="data:image/png;base64,{data["image/png"]}"' in data['text/html']) == (frames > 1)   # and a still for who wants no motion
+        if frames > 1: assert film.info['loop'] == 3
         assert (film.format, getattr(film, 'n_frames', 1), still.format, still.size) == ('WEBP', frames, 'PNG', film.size)
 
 def test_a_picture_of_ones_own(tmp_path):
@@ -479,6 +482,9 @@ def test_looked_back_and_saved_as_svg(page, tmp_path):
     scrubber.press('Home')
     cell.get_by_role('status').get_by_text('paused, looking back').wait_for()
     cell.get_by_text('iteration 0, loss').wait_for()
+    page.until('live.scrubber.says', lambda v: v.startswith('iteration 0 of '))
+    page.page.wait_for_function("s => s.getAttribute('aria-valuetext').startsWith('iteration 0 of ')", arg=scrubber.element_handle())   # what a screen reader says in place of a number of per cent
+    assert 'per cent' in scrubber.get_attribute('title')
     page.page.wait_for_function('([img, than]) => img.src !== than && img.complete && img.naturalWidth === 200', arg=[img.element_handle(), now])
     saved = {}
     for at in ('Home', 'PageUp', 'End'):

@@ -1,23 +1,59 @@
 """Every page runs from top to bottom, and is fit to be shown."""
 import json, os, re, subprocess, sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import fresh
 import pytest
 
 pages = sorted(p for p in (Path(__file__).parent.parent/'nbs').rglob('*.ipynb') if not any(o.startswith(('.', '_')) for o in p.parts[-2:]))
 
-@pytest.mark.skipif('NBDEV_TEST_RAN' in os.environ, reason='`make test` has just run every page by nbdev_test')
-@pytest.mark.parametrize('page', pages, ids=lambda p: p.stem)
-def test_page_runs(page):
-    # in a process of its own: a page defines classes, and registers them by name
-    run = "import sys; from pathlib import Path; from nbdev.test import test_nb; sys.exit(not test_nb(Path(sys.argv[1]), skip_flags=['notest', 'slow', 'cuda'])[0])"
-    done = subprocess.run([sys.executable, '-c', run, page], capture_output=True, text=True, cwd=page.parent)
-    assert done.returncode == 0, f'{page.name} fails:\n{done.stderr[-2000:]}'
+@pytest.fixture(scope='module')
+def ran(tmp_path_factory):
+    "Where the pictures are that the pages have just made: `make test` has run them all by nbdev_test and says where; or each is run when it is asked for."
+    there = os.environ.get('NBDEV_TEST_RAN')
+    return Path(there) if there else tmp_path_factory.mktemp('pictures')
+
+@pytest.mark.parametrize('page', pages, ids=fresh.name)
+def test_page_runs_and_shows_what_is_committed(page, ran):
+    if page.stem == '02b_gpu' and not find_spec('triton'): pytest.skip('no Triton: it comes with PyTorch for Linux')
+    if 'NBDEV_TEST_RAN' not in os.environ:
+        # in a process of its own: a page defines classes, and registers them by name
+        run = "import sys; from pathlib import Path; import fresh; fresh.keep(sys.argv[2]); from nbdev import test; sys.exit(not test.test_nb(Path(sys.argv[1]), skip_flags=['notest', 'slow', 'cuda'])[0])"
+        done = subprocess.run([sys.executable, '-c', run, page, ran], capture_output=True, text=True, cwd=page.parent, env=os.environ | {'PYTHONPATH': os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get('PYTHONPATH')])])})
+        assert done.returncode == 0, f'{page.name} fails:\n{done.stderr[-2000:]}'
+    wrong = fresh.stale(page, json.loads((ran/f'{fresh.name(page)}.json').read_text()))
+    assert not wrong, '\n'.join([f'{page.name} shows what it no longer makes: `python tests/pages.py {page.relative_to(fresh.root)}` makes it anew', *wrong])
+
+def test_a_stale_picture_is_seen():
+    "Planted: another picture, one gone, one too many; of a chart, a curve that has changed, a title, a word. As made by another version of matplotlib, the same chart passes, and another picture does not."
+    import base64, io
+    from matplotlib.figure import Figure
+    from PIL import Image
+    def plot(k=1., words='error', by=None, size=10, **more):
+        "A line chart as the pages show them."
+        fig, f = Figure(figsize=(4, 2.4), dpi=80), io.BytesIO()
+        ax = fig.subplots()
+        ax.plot(range(40), [k*x**.5 for x in range(40)]); ax.set(ylim=(0, 9), **more)
+        ax.set_xlabel('step', size=size); ax.set_ylabel(words, size=size); ax.tick_params(labelsize=size)
+        fig.savefig(f, format='png', bbox_inches='tight', **({'metadata': {'Software': by}} if by else {}))
+        return base64.b64encode(f.getvalue()).decode()
+    page = fresh.root/'nbs'/'00_raster.ipynb'
+    true = fresh.pictures(json.loads(page.read_text(encoding='utf-8'))['cells'])
+    one, other = list(true)[:2]
+    assert len(true) > 5 and not fresh.stale(page, true)
+    assert fresh.stale(page, true | {one: true[other]}) and fresh.stale(page, true | {one: []}) and fresh.stale(page, true | {one: true[one]*2})
+    assert not fresh.changed(plot(), plot())
+    for new in (plot(1.05), plot(title='a title'), plot(words='loss')): assert fresh.changed(plot(), new)
+    assert not fresh.changed(plot(), plot(by='matplotlib of another day', size=10.3)) and fresh.changed(true[one][0], true[other][0], same=False)
 
 @pytest.mark.parametrize('page', pages, ids=lambda p: p.stem)
 def test_page_is_fit_to_show(page):
     cells = json.loads(page.read_text(encoding='utf-8'))['cells']
     for c in cells:
+        printed = [o for o in c.get('outputs', []) if o['output_type'] == 'stream']
+        assert len(printed) == len({o['name'] for o in printed}), f'{page.name}: what one cell printed is in several pieces, which the site shows apart: `python tests/pages.py --strip` joins them'
+        assert not any('dsketch_nb: compiling' in ''.join(o['text']) for o in printed), f'{page.name}: a word of compiling, which happens once on a machine: `python tests/pages.py --strip` removes it'
         for o in c.get('outputs', []):
             assert o['output_type'] != 'error', f"{page.name}: a committed error: {o.get('ename')}"
             assert o.get('name') != 'stderr', f"{page.name}: something on stderr: {o['text']}"

@@ -1,6 +1,7 @@
 """The site that `nbdev_docs` makes: its pages can be processed, every picture says in words what it shows, and every link inside arrives."""
 import json, os, re, shutil, subprocess, sys, warnings
 from pathlib import Path
+from urllib.parse import unquote, urlparse, parse_qs
 
 import pytest
 import yaml
@@ -76,6 +77,47 @@ def test_readme_and_navigation_arrive():
     goals = [o['href'] for side in ('left', 'right') for o in navbar.get(side, []) if not is_outside(o['href'])]
     assert goals and not [o for o in goals if not (root/'nbs'/o).is_file()]
 
+def title_of(page): return re.match(r'# (.+)', next(text(c['source']) for c in cells(page, 'markdown')))[1]
+
+def test_pages_are_called_by_their_titles():
+    "On the home page and in the bar at the top, so that a reader knows where a link has led."
+    called = [(words, root/'nbs'/where) for c in cells(root/'nbs'/'index.ipynb', 'markdown') for words, where in re.findall(r'\[([^]]+)\]\(([\w/]+\.ipynb)\)', text(c['source']))]
+    site = yaml.safe_load((root/'_quarto.yml').read_text(encoding='utf-8'))['website']
+    assert {p for _, p in called} == {p for p in pages if p.stem != 'index'}, 'the home page leads to every page'
+    assert not [(words, title_of(p)) for words, p in called if words != title_of(p)]
+    for o in site['navbar']['left']:
+        if not o['href'].startswith('tutorials/') and o['text'] != 'Commands': assert title_of(root/'nbs'/o['href']).startswith(o['text']), o
+    settings = dict(l.split(' = ', 1) for l in (root/'settings.ini').read_text(encoding='utf-8').splitlines() if ' = ' in l)
+    assert [o['href'] for o in site['navbar']['right']] == [settings['git_url']] and (root/'nbs'/site['image']).is_file()
+
+def test_every_page_can_be_run_elsewhere():
+    "Its links to Colab and Binder open this notebook; Colab installs the package first, Binder has what it needs. (The services themselves are not asked.)"
+    settings = dict(l.split(' = ', 1) for l in (root/'settings.ini').read_text(encoding='utf-8').splitlines() if ' = ' in l)
+    repo, branch = f"{settings['user']}/{settings['repo']}", settings['branch']
+    assert settings['git_url'] == f'https://github.com/{repo}'
+    for page in pages:
+        mine = page if page.stem != 'index' else root/'nbs'/'00_raster.ipynb'                     # the home page leads to the first
+        found = [o for c in cells(page, 'markdown') for o in links(c['source'])]
+        colab = [urlparse(o) for o in found if 'colab.research.google.com' in o]
+        binder = [urlparse(o) for o in found if 'mybinder.org' in o]
+        assert len(colab) == len(binder) == 1, f'{page.name}: `make readme` gives it its links'
+        head, where = colab[0].path.split(f'/blob/{branch}/')
+        assert head == f'/github/{repo}' and (root/unquote(where)) == mine and mine.is_file()
+        assert binder[0].path == f'/v2/gh/{repo}/{branch}' and root/parse_qs(binder[0].query)['labpath'][0] == mine
+        if page.stem != 'index':
+            code = [text(c['source']) for c in cells(page, 'code')]
+            first = next(i for i, o in enumerate(code) if 'find_spec' in o)
+            assert f'git+https://github.com/{repo}@{branch}' in code[first] and not any('import ' in o.replace('__import__', '') for o in code[:first])
+    assert os.access(root/'.binder'/'postBuild', os.X_OK) and "pip install --no-cache-dir -e '.[dev]'" in (root/'.binder'/'postBuild').read_text(encoding='utf-8')
+
+@pytest.mark.parametrize('page', pages, ids=name)
+def test_flags_stay_flags(page):
+    "Pandoc, which makes the site, turns `--` into a dash and quotes into curly ones wherever code is not in backticks, in `<code>` too; and Markdown inside `<details>` needs an empty line before it."
+    for c in cells(page, 'markdown'):
+        said = prose(c['source'])
+        assert '<code' not in said and not re.search(r'(?<![-\w])--\w', said), text(c['source'])[:200]
+        assert not re.search(r'</summary>\n?[^\n<]*`', text(c['source'])), text(c['source'])[:200]
+
 @pytest.mark.parametrize('page', pages, ids=name)
 def test_pictures_have_words(page):
     assert not [w for c in cells(page, 'markdown', 'code') for w in without_words(c)]
@@ -99,7 +141,7 @@ def processed(tmp_path_factory):
     "The notebooks as `nbdev_docs` hands them to Quarto, made in a copy of the project."
     copy = tmp_path_factory.mktemp('site')
     for o in ('settings.ini', '_quarto.yml', 'README.md'): shutil.copy(root/o, copy/o)
-    shutil.copytree(root/'nbs', copy/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints', '_proc', '_docs', 'sidebar.yml'))
+    shutil.copytree(root/'nbs', copy/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints', '_proc', '_docs'))
     shutil.copytree(root/'dsketch_nb', copy/'dsketch_nb', ignore=shutil.ignore_patterns('__pycache__'))
     run = ('from nbdev.quarto import refresh_quarto_yml, nbdev_sidebar; from nbdev.serve import proc_nbs\n'
            'refresh_quarto_yml(); nbdev_sidebar.__wrapped__(); proc_nbs(n_workers=0)')       # 0: all in this process
@@ -111,10 +153,13 @@ def processed(tmp_path_factory):
 def test_site_is_complete(processed):
     made = {p.relative_to(processed/'_proc') for p in (processed/'_proc').rglob('*.ipynb')}
     assert made == {p.relative_to(root/'nbs') for p in pages}
-    sidebar = (processed/'nbs'/'sidebar.yml').read_text(encoding='utf-8')
-    assert all(p.as_posix() in sidebar for p in made)
+    sidebar = yaml.safe_load((processed/'nbs'/'sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents']
+    listed = [page for o in sidebar for page in ([o] if isinstance(o, str) else o['contents'])]
+    assert sorted(listed) == sorted(p.as_posix() for p in made), 'nbs/sidebar.yml is the list of chapters: each page is in it, once'
+    chapters = [o for o in listed if o[0].isdigit()]
+    assert chapters == sorted(chapters), 'chapters are read in the order of their numbers'
     assert (processed/'nbs'/'nbdev.yml').read_text(encoding='utf-8') == (root/'nbs'/'nbdev.yml').read_text(encoding='utf-8'), 'nbs/nbdev.yml is not what settings.ini says'
-    assert (processed/'_proc'/'_quarto.yml').is_file()
+    for o in ('_quarto.yml', 'sidebar.yml', 'nbdev.yml', 'styles.css', 'strokes.js', 'images/drawing-still.webp'): assert (processed/'_proc'/o).is_file(), o
 
 def test_processed_links_arrive(processed):
     "Relative ones, and those that nbdev makes of names in backticks, which lead to a definition on a page of the site."
@@ -133,6 +178,30 @@ def test_processed_links_arrive(processed):
             where, _, anchor = link[len(home):].partition('#')
             if where not in goals or anchor and anchor not in goals[where]: wrong.append(f'{page.name}: {link}')
     assert not wrong
+
+def without_code(markdown): return re.sub(r'^(```+|~~~+).*?^\1', '', markdown, flags=re.S | re.M)
+
+def test_processed_pages_say_all(processed):
+    "nbdev takes title and promise out of the first cell, and drops whatever else stands there; it makes links of names in backticks, even where a link is no use."
+    for page in pages:
+        made = cells(processed/'_proc'/page.relative_to(root/'nbs'), 'markdown', 'raw', 'code')
+        front = yaml.safe_load(text(made[0]['source']).strip().strip('-'))
+        first = text(cells(page, 'markdown')[0]['source'])
+        assert re.fullmatch(r'# .+\n\n> .+', first), f'{page.name}: the first cell is title and promise, and nothing else: the site shows no more of it'
+        assert first == f"# {front['title']}\n\n> {front['description']}"
+        shown = [text(c['source']) for c in made if c['cell_type'] == 'markdown']
+        words = lambda o: re.findall(r'\w+', re.sub(r'\]\([^)]*\)', ']', o))
+        for c in cells(page, 'markdown')[1:]: assert any(words(text(c['source'])) == words(o) for o in shown), f"{page.name}: the site lacks {text(c['source'])[:60]!r}"
+        reference = [text(o['data']['text/markdown']) for c in made for o in c.get('outputs', []) if 'text/markdown' in o.get('data', {})]
+        for o in shown: assert '[[`' not in o, f'{page.name}: a link within a link: {o[:80]!r}'
+        for o in reference:
+            code = '\n'.join(re.findall(r'^```.*?^```', o, re.S | re.M))
+            assert '](http' not in code, f'{page.name}: a name in backticks in a signature becomes a link that does not work there: {code[:300]}'
+            name = re.search(r'^#+ (\S+)', without_code(o), re.M)
+            if name and '[source]' in o:
+                assert not name[1].startswith('_'), f'{page.name}: {name[1]} is nobody else\'s business: `#| exporti` instead of `#| export`'
+                borrowed = re.search(r'^\*(Call self as a function|Return repr|Public constructor|Define the computation|Set the module in training|Initialize self).*', o, re.M)
+                assert not borrowed, f'{page.name}: {name[1]} has no docstring of its own: {borrowed[0]}'
 
 def test_processed_pages_convert(processed):
     from nbconvert import HTMLExporter

@@ -121,6 +121,27 @@ def test_without_the_script_the_still_remains(browser):
     assert page.locator('img').get_attribute('alt') == 'a stroke & its "points"'
     assert page.locator('img').evaluate('o => o.naturalWidth') == 360 and page.locator('canvas').count() == 0
 
+def test_who_wants_no_motion_sees_none(browser):
+    "The stills of films, and the picture that moves on the home page."
+    import base64, io
+    from PIL import Image
+    from dsketch_nb.widgets import Player
+    film = Player([torch.zeros(4, 6), torch.ones(4, 6)], width=60)
+    home = Path(__file__).parent.parent/'nbs'
+    moving = re.search('<picture>.*?</picture>', (home/'index.ipynb').read_text(encoding='utf-8').encode().decode('unicode_escape'), re.S)[0]
+    for name in re.findall('"(images/.*?)"', moving): moving = moving.replace(name, f'data:image/webp;base64,{base64.b64encode((home/name).read_bytes()).decode()}')
+    for wish, still in (('reduce', True), ('no-preference', False)):
+        context = browser.new_context(reduced_motion=wish)
+        page = context.new_page()
+        for html in (film._repr_mimebundle_()[0]['text/html'], moving):
+            page.set_content(html)
+            page.wait_for_function("() => document.querySelector('img').complete")
+            shown = page.locator('img').evaluate('o => [o.currentSrc, o.naturalWidth, o.alt.length]')
+            picture = Image.open(io.BytesIO(base64.b64decode(shown[0].split('base64,')[1])))
+            assert (getattr(picture, 'n_frames', 1) == 1) == still and shown[1] == picture.width and shown[2] > 5
+            assert still or 0 < picture.info['loop'] <= 5                          # and it comes to rest
+        context.close()
+
 def test_a_page_of_the_book_stays_alive(browser):
     "The page on curves as a web page, with what was committed in it."
     from nbconvert import HTMLExporter
