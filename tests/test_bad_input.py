@@ -109,6 +109,7 @@ CASES = {
 
 ELSEWHERE = {
  'of the compiler: called by compiled code with types it knows': 'compiled.Lanes compiled.where compiled.lanes compiled.count compiled.some compiled.total compiled.load compiled.store compiled.forward compiled.backward',
+ 'kernels, called by `draw` with what it has checked; their module is absent where there is no Triton': 'gpu.forward gpu.backward gpu.compile_for',
  'a record, checked where it is used': 'draw.Strokes draw.Backend scene.Stroke svg.Affine svg.Subpath plotter.Travel live.Moment oneshot.Run',
  'files, damaged and hostile, in test_robust, test_svg, test_training, test_experiments, test_oneshot, test_safe': 'scene.replacing runs.write_tensors runs.read_tensors runs.provided training.save_weights training.load_weights training.History classifiers.load_classifier experiments.about_autoencoder experiments.load experiments.evaluate_autoencoder experiments.draw_pictures '
     'experiments.classifier_for svg.read_svg data.read_npz data.read_ndjson data.unpack perceptual.fetch_weights perceptual.read_weights imageopt.open_picture imageopt.image_files imageopt.named_images imageopt.save_all imageopt.save_vectors oneshot.one_shot_folder oneshot.read_run plotter.save_plot animation.save_film',
@@ -129,7 +130,7 @@ def public():
 def test_nothing_public_is_left_out():
     known = {k.split(' ')[0] for k in CASES} | {o for names in ELSEWHERE.values() for o in names.split()}
     assert sorted(set(public()) - known) == [], 'give each a case, or say where it is tested'
-    assert sorted(o for o in known - set(public()) if o.count('.') == 1) == [], 'these are gone'
+    assert sorted(o for o in known - set(public()) if o.count('.') == 1 and not o.startswith('gpu.')) == [], 'these are gone'
 
 # the ways to spoil
 
