@@ -190,6 +190,8 @@ class Snapshots(Callback):
     def after_epoch(self, t):
         if t.output and t.main_process and t.epoch % self.every == 0: save_weights(t.output/f'weights_{t.epoch:04d}.safetensors', t.model, t.about())
 
+    after_resume = after_epoch
+
 # %% ../nbs/35_classifiers.ipynb #2d8d4d81
 @patch
 def trainer(self:Training,

@@ -103,6 +103,7 @@ def bce_loss(
     if not 0 <= eps < .5: raise ValueError(f'bce_loss: eps is {eps}: expected 0 or more, and less than a half')
     p = eps + (1 - 2*eps) * _check_unit(input, 'drawing')
     _check_unit(target, 'target')
+    if eps < torch.finfo(p.dtype).eps and not 0 < p.min() <= p.max() < 1: raise ValueError(f'bce_loss: eps is {eps}: too little to tell 0 and 1 from certainty in {p.dtype}')
     return reduce_error(-torch.lerp(torch.log1p(-p), p.log(), target), reduction)
 
 class BCELoss(Loss):

@@ -168,6 +168,7 @@ class History(list):
 class Callback:
     "Something that happens along the way. `t` is the `Trainer`."
     def before_fit(self, t): "Before the first epoch; also after a resume."
+    def after_resume(self, t): "`t.epoch` epochs are done; a kill may have come before the last `after_epoch`."
     def before_epoch(self, t): "Before epoch `t.epoch` (from 0)."
     def after_step(self, t): "The weights have moved; `t.loss` is the batch's loss, a tensor."
     def after_epoch(self, t): "`t.epoch` epochs are done and `t.history[-1]` is known."
@@ -305,6 +306,7 @@ def fit(self:Trainer,
         if resume: self.resume()
         else: self._begin()
         self._call('before_fit')
+        if resume and self.epoch: self._call('after_resume')
         try:
             while self.epoch < self.epochs: self._fit_one()
             if self.output and self.main_process:
@@ -420,6 +422,7 @@ class Sigma2Schedule(Callback):
 
     def at(self, epoch): return self.init if self.step < 0 else max(self.init * self.factor**(epoch // self.step), min(self.final, self.init))
     def before_epoch(self, t): t.model.decoder.sigma2 = self.at(t.epoch)
+    def after_resume(self, t): t.model.decoder.sigma2 = self.at(t.epoch - 1)
 
 class Progress(Callback):
     "A progress bar with the loss."
@@ -471,6 +474,8 @@ class Samples(Callback):
 
     def after_epoch(self, t):
         if t.main_process and (t.epoch % self.every == 0 or t.epoch == t.epochs): self.write(t.model, t.device, f'{t.epoch:04d}')
+
+    after_resume = after_epoch
 
     @torch.no_grad()
     def write(self, model, device, name):

@@ -19,14 +19,15 @@ def pictures(cwd):
     for i, a in enumerate(load_sample_images().images): Image.fromarray(a).crop((200, 100, 440, 340)).resize((48, 48)).save(cwd/'photos'/f'{i}.png')
 
 SMALL = '--width 32 --lines 40 --iters 120 --seed 5'.split()
-LEARN = '--model ScaledMnistCNN --dataset Digits --batch-size 700 --epochs 2 --seed 5 --output run'.split()
+LEARN = '--model ScaledMnistCNN --dataset Digits --batch-size 700 --epochs 2 --snapshot-epochs 1 --seed 5 --output run'.split()
 # what is typed; what goes on with it; whether a kill may cost the run's work
 LINES = {'one image': ('imageopt', ['sample:china', *SMALL, '--final-raster', 'f.png', '--final-pdf', 'f.pdf', '--scene', 's.safetensors', '--init-raster', 'i.png'], False),
          'a folder of images': ('imageopt', ['photos', *SMALL, '--output', 'run', '--checkpoint-steps', '20'], True),
          'autoencoder-experiment': ('autoencoder-experiment', 'train --nlines 3 --decoder SinglePassSimpleBezierDecoder --epochs 3 --batch-size 200 --num-reconstructions 4 --snapshot-interval 1 --output run'.split(), True),
          'train_classifiers': ('train_classifiers', LEARN, True),
          'train_classifiers_barlow': ('train_classifiers_barlow', [*LEARN, '--barlow-epochs', '2', '--barlow-batch-size', '600'], True)}
-SHORT = ('train_classifiers_barlow', '--model ScaledMnistCNN --dataset Digits --batch-size 700 --epochs 1 --barlow-epochs 1 --barlow-batch-size 600 --seed 5 --output run'.split(), True)
+# with weights kept on the way
+SHORT = ('train_classifiers_barlow', '--model ScaledMnistCNN --dataset Digits --batch-size 700 --epochs 1 --barlow-epochs 1 --barlow-batch-size 600 --snapshot-epochs 1 --seed 5 --output run'.split(), True)
 RESUMED = [k for k, (*_, resumed) in LINES.items() if resumed]
 
 def visible(cwd): return {o.relative_to(cwd): o for o in sorted(cwd.rglob('*')) if o.is_file() and not o.name.startswith(('.', 'said.')) and 'photos' not in o.parts}
