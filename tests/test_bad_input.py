@@ -195,7 +195,7 @@ def answer(case, f, args):
             if 'it hangs' in str(e): raise AssertionError('it hangs') from None
             return e
 
-WORDS = {'blur_sigma': ('sigma',), 'init_sigma': ('sigma',), 'paper': ('colour',), 'init_sigma2': ('sigma2',), 'latent_size': ("latent's size",), 'opacity': ('alpha',), 'every': ('_steps', '_epochs', 'interval'), 'text': ('learning rate',), 'learning_rate': ('learning rate',), 'name': ('loss',), 'path': ('name that ends',), 'chords': ('segments',), 'model': ('compose',), 'ink': ('alpha', 'colour'), 'size': ('shape', 'side'), 'shape': ('size',), 'stroke_width': ('sigma2',),
+WORDS = {'mode': ('conversion from',), 'blur_sigma': ('sigma',), 'init_sigma': ('sigma',), 'paper': ('colour',), 'init_sigma2': ('sigma2',), 'latent_size': ("latent's size",), 'opacity': ('alpha',), 'every': ('_steps', '_epochs', 'interval'), 'text': ('learning rate',), 'learning_rate': ('learning rate',), 'name': ('loss',), 'path': ('name that ends',), 'chords': ('segments',), 'model': ('compose',), 'ink': ('alpha', 'colour'), 'size': ('shape', 'side'), 'shape': ('size',), 'stroke_width': ('sigma2',),
          'd2': ('distance',), 'params': ('points', 'control', 'kind', 'vertices', 'alpha'), 'n': ('number', 'n '), 'height': ('shape', 'size'), 'width': ('shape', 'size'), 'grid': ('cells',), 'images': ('image',), 'input': ('drawing', 'images', 'image'), 'target': ('image', 'images', 'drawing'), 'z': ('latent',), 'indices': ('index',)}
 
 def judge(name, case, f, good, key, how, value, told):

@@ -46,7 +46,7 @@ def test_the_source_has_one_door_for_each_danger():
         for door in ('urlopen', 'urlretrieve', 'extractall', 'extract', 'Popen', 'run', 'rmtree'):
             if name.endswith(f'.{door}') and name.split('.')[0] in ('urllib', 'z', 'zipfile', 'tarfile', 'subprocess', 'shutil', 'tv'): doors.setdefault(door, set()).add((module, f))
         assert not name.startswith(('socket.', 'requests.', 'http.', 'ftplib.')) , (module, f, name)
-    theirs = {o for o in doors.pop('load') if o[2] not in ('load', 'Scene.load', 'builder.load')}                              # ours read safetensors
+    theirs = {o for o in doors.pop('load') if o[2] not in ('load', 'Scene.load', 'builder.load', 'tl.load')}                              # ours read safetensors
     assert theirs == {('perceptual', 'read_weights', 'torch.load'),                                                # tensors only
                       ('perceptual', '_clip_encoder', 'clip.load'),                                                # the package clip, where somebody has installed it
                       ('data', '_arrays', "_OnlyArrays(f, encoding='latin1').load")}                               # refuses all but arrays
@@ -99,6 +99,7 @@ def test_a_command_writes_where_it_was_told_and_calls_nobody(tmp_path, name):
     assert name == 'one-shot' or any('.dsketch-' in o for o in said if o.startswith('open ')), 'the watch sees nothing'
     for line in said:
         event, args = line.split(' ', 1)
+        if re.match(r'os.chmod \(\d', line): continue                                  # filelock's own file, by its number
         assert event in ('open', 'os.remove', 'os.rename', 'os.mkdir', 'os.truncate'), line            # no pickle, no socket, no program
         path = re.search(r"'([^']*)'", args)
         assert path, line
