@@ -157,7 +157,7 @@ def peak(device='cpu'):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 1024)
 
 def measure(cases, way, seconds):
-    "In this process: for each case milliseconds and MB, or what was wrong. The first to take over 20 s is the last."
+    "In this process: for each case milliseconds and MB, or what was wrong. The first to take over 5 s is the last."
     import torch, dsketch_nb.draw
     device = 'cuda' if way.endswith('cuda') else 'cpu'
     if way == 'numba': torch.set_num_threads(1)                           # drawing has threads of its own; two pools on the same cores only wait for each other
@@ -176,7 +176,7 @@ def measure(cases, way, seconds):
             rows.append('out of memory' if 'memory' in str(e).lower() or isinstance(e, MemoryError) else str(e)[:80])
             break
         rows.append([statistics.median(times[len(times) > 2:])*1e3, peak(device) - before])
-        if times[0] > 20: break
+        if times[0] > 5: break
     return rows + [None]*(len(cases) - len(rows))
 
 def child(what, *args, threads=None, **more):
