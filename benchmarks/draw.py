@@ -306,13 +306,15 @@ def plot(out, path):
     import matplotlib
     matplotlib.use('agg')
     import matplotlib.pyplot as plt
-    plt.rcParams.update({'font.size': 8, 'axes.spines.top': False, 'axes.spines.right': False, 'svg.hashsalt': 'growth'})
+    plt.rcParams.update({'font.size': 8, 'axes.spines.top': False, 'axes.spines.right': False, 'svg.hashsalt': 'growth', 'svg.fonttype': 'none', 'font.family': 'sans-serif'})
     fig, axes = plt.subplots(2, 2, figsize=(6.4, 5), sharey=True)
     for ax, (axis, got) in zip(axes.flat, out.items()):
         for way, colour in (('dense', '#999999'), ('pairs', '#7a9fc2'), ('numba', '#2a78b5')):
             if not (p := got[way]): continue
             ax.loglog([o[0] for o in p], [o[1] for o in p], '.-', color=colour)
-            ax.annotate(f' {way}' + (f', slope {slope(p):.1f}' if len(p) > 2 else ''), (p[-1][0], p[-1][1]), (-2, 5), textcoords='offset points', ha='right', color=colour)
+            ax.annotate(f'{way} {slope(p):.1f}' if len(p) > 2 else way, (p[-1][0], p[-1][1]), (4, 0), textcoords='offset points', va='center', color=colour)
+        low, high = ax.get_xlim()
+        ax.set_xlim(low, high*(high/low)**.4)                             # room for the names
         ax.set_xlabel(axis); ax.grid(alpha=.2)
     for ax in axes[:, 0]: ax.set_ylabel('ms, forward and backward')
     fig.tight_layout(); fig.savefig(path, metadata={'Date': None})
