@@ -369,7 +369,7 @@ def _place(band, H, rows):
 @_jit(forceinline=True)
 def _off_zero(f):
     "Factors are divided out again in the backward pass."
-    return where(max(f, 0 - f) < 1e-30, 1e-30, f)
+    return where(max(f, 0 - f) < 1e-18, 1e-18, f)
 
 @_jit()
 def _ink_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, colour, P, image):
@@ -388,7 +388,8 @@ def _ink_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, c
                 r, rest = _ink_and_rest(load(x, 8*j))
                 for c in range(C):
                     at, cover = c*plane + row[j]*width + column[j], colour[n,c]
-                    store(through, at, load(through, at) * _off_zero((1 - cover) + cover*rest))
+                    left = load(through, at) * _off_zero((1 - cover) + cover*rest)
+                    store(through, at, where(max(left, 0 - left) < 1e-30, 0, left))
         for c in range(C):
             for i in range(h):
                 for j in range(W):
