@@ -367,7 +367,7 @@ def _canvas(st):
 def _blocks(C): return dict(C=C, CP=triton.next_power_of_2(C), TILE=TILE, num_warps=_WARPS)
 
 def forward(
-    st, # `Strokes` on a GPU; on the CPU where the kernels are interpreted
+    st, # Strokes on a GPU; on the CPU where the kernels are interpreted
 )->tuple: # the image [B, C, H, W], and what backward needs besides: what shows through ink, or nothing for paint
     "Draw."
     with torch.cuda.device_of(st.vertices):
@@ -384,7 +384,7 @@ def forward(
 # %% ../nbs/02b_gpu.ipynb #277a4630
 def backward(
     st, # what was drawn
-    through, # what `forward` gave besides the image
+    through, # what forward gave besides the image
     grad, # [B, C, H, W] the loss's gradient by the image
 )->tuple: # its gradients by vertices, sigma2, colour, alpha and background, None for what was not given
     "The gradients of what `forward` drew."
@@ -407,7 +407,7 @@ def compile_for(
     capability:int=80, # the kind of GPU: 75 Turing, 80 and 86 Ampere, 89 Ada, 90 Hopper
     dtype:torch.dtype=torch.float32, # of the vertices
     channels:int=3, # of the image
-)->dict: # kernels by name; `asm` holds each in every language on the way to machine code ('ptx', 'cubin')
+)->dict: # kernels by name; asm holds each in every language on the way to machine code ('ptx', 'cubin')
     "Compile every kernel for an NVIDIA GPU, which need not be here."
     if INTERPRETED: raise RuntimeError("the kernels are interpreted, not compiled: unset TRITON_INTERPRET before Python starts")
     from triton.backends.compiler import GPUTarget

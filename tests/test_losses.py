@@ -324,7 +324,7 @@ def test_benchmark(bench, tmp_path, capsys):
     table = [[c.strip() for c in line.strip('|').split('|')] for line in capsys.readouterr().out.splitlines() if line.startswith('|')]
     assert [r[0] for r in table] == ['`--loss`', '---', 'MSELoss', 'BlurredMSELoss', 'BlurredMSELoss --no-symmetric', *(f'LPIPSLoss --net {n}' for n in ('squeeze', 'alex', 'vgg'))]
     assert {len(r) for r in table} == {5} and table[-1][1] == 'no weights: vgg16-397923af.pth' and all(r[3] == 'no weights' and float(r[1]) > 0 and -1 < float(r[2]) < 1 and float(r[4]) >= 0 for r in table[2:5])
-    assert Image.open(tmp_path/'a.png').size == (4*(24 + 6) - 6, 16 + 16)                        # the photograph is 24 x 16; three drawings beside it
+    assert Image.open(tmp_path/'a.png').size == (3*(24 + 8) - 8, 2*(26 + 16 + 8) - 8)             # the photograph is 24 x 16; three drawings, one of them in a second row
 
 def test_benchmark_measures(bench):
     photo = rand(3, 20, 30).float(); gray = torch.full_like(photo, .5); lpips = perceptual.LPIPSLoss('squeeze', 'random')
