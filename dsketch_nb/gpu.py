@@ -200,6 +200,14 @@ def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W, 
 
 # %% ../nbs/02b_gpu.ipynb #1b37920e
 @triton.jit
+def _nearer(g, k, dy, dx, d2, who, beside, beyond, t):
+    "The least d2 so far, the part it belongs to and `_nearest` of that, after part k at g; the first where they tie."
+    beside_k, beyond_k, t_k = _nearest(g, dy, dx)
+    d2_k = beside_k*beside_k + beyond_k*beyond_k
+    nearer = d2_k < d2
+    return tl.where(nearer, d2_k, d2), tl.where(nearer, k, who), tl.where(nearer, beside_k, beside), tl.where(nearer, beyond_k, beyond), tl.where(nearer, t_k, t)
+
+@triton.jit
 def _to_ends(sums, order, parts, first, end, who, w, beside, beyond, t, WIDTH: tl.constexpr):
     "Each part's sums (y, x) for its two ends, from the weights w of the pixels that are nearest to it."
     for k in range(first, end):
@@ -226,11 +234,7 @@ def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad
     first = begin                                        # of this stroke's parts
     for k in range(begin, end):
         n = tl.load(owner + k)
-        beside_k, beyond_k, t_k = _nearest(parts + 6*tl.load(order + k), dy, dx)
-        d2_k = beside_k*beside_k + beyond_k*beyond_k
-        nearer = d2_k < d2
-        d2, who, t = tl.where(nearer, d2_k, d2), tl.where(nearer, k, who), tl.where(nearer, t_k, t)
-        beside, beyond = tl.where(nearer, beside_k, beside), tl.where(nearer, beyond_k, beyond)
+        d2, who, beside, beyond, t = _nearer(parts + 6*tl.load(order + k), k, dy, dx, d2, who, beside, beyond, t)
         if _ends_here(owner, k, end, n):
             x = tl.minimum(d2*tl.load(scale + n), 80)
             r, rest = _ink_and_rest(x)
@@ -322,11 +326,7 @@ def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, imag
     first = begin
     for k in range(begin, end):
         n = tl.load(owner + k)
-        beside_k, beyond_k, t_k = _nearest(parts + 6*tl.load(order + k), dy, dx)
-        d2_k = beside_k*beside_k + beyond_k*beyond_k
-        nearer = d2_k < d2
-        d2, who, t = tl.where(nearer, d2_k, d2), tl.where(nearer, k, who), tl.where(nearer, t_k, t)
-        beside, beyond = tl.where(nearer, beside_k, beside), tl.where(nearer, beyond_k, beyond)
+        d2, who, beside, beyond, t = _nearer(parts + 6*tl.load(order + k), k, dy, dx, d2, who, beside, beyond, t)
         if _ends_here(owner, k, end, n):
             x, opacity = tl.minimum(d2*tl.load(scale + n), 80), tl.load(alpha + n)
             r = _ink_and_rest(x)[0]
