@@ -6,7 +6,7 @@
 __all__ = ['ByName', 'options', 'build', 'add_flags', 'add_class_flags', 'flags_of', 'one_line_errors', 'stoppable']
 
 # %% ../nbs/05_command.ipynb #97a8eedc
-import argparse, inspect, signal, threading
+import argparse, inspect, signal, sys, threading, time, _thread
 from contextlib import contextmanager
 
 # %% ../nbs/05_command.ipynb #99a103bd
@@ -109,11 +109,20 @@ def one_line_errors(
 # %% ../nbs/05_command.ipynb #4a70ef28
 @contextmanager
 def stoppable():
-    "Within, SIGTERM does what Ctrl-C does: it raises KeyboardInterrupt. In another thread than the main one, nothing changes."
+    "Within, SIGTERM does what Ctrl-C does: it raises KeyboardInterrupt; and either, where nothing can be raised, is raised again a moment later. In another thread than the main one, nothing changes."
     def stop(*_): raise KeyboardInterrupt
+    def again():
+        time.sleep(.02)
+        _thread.interrupt_main(signal.SIGTERM)
+    def unraisable(o):
+        if issubclass(o.exc_type, KeyboardInterrupt): _thread.start_new_thread(again, ())   # no lock is taken: one may be held where this is called
+        else: other(o)
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before, other = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
+    sys.unraisablehook = unraisable
     try: yield
-    finally: signal.signal(signal.SIGTERM, before)
+    finally:
+        sys.unraisablehook = other
+        signal.signal(signal.SIGTERM, before)
