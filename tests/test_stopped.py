@@ -1,7 +1,7 @@
 """Every command, ended in every way: by hand, by the system, at once, by a full disk. Nothing half-written, and --resume ends where an unbroken run ends.
 
 DSKETCH_LONG=1 does each at twenty random moments, and at every single file that is written."""
-import csv, io, json, os, random, shutil, signal, subprocess, time
+import csv, io, json, os, random, shutil, signal, subprocess, sys, time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -126,6 +126,22 @@ def test_ended_at_a_random_moment(unbroken, tmp_path, name, how, moment):
             else: assert any(o.endswith('checkpoint.safetensors') for o in files)
     go_on(name, tmp_path)
     check_same(whole, tmp_path)
+
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+@pytest.mark.parametrize('moment', range(MOMENTS))
+def test_ended_while_it_compiles(tmp_path, how, moment):
+    "On a machine that has compiled nothing yet: the compiler calls Python from where no exception comes out."
+    argv = [*LINES['autoencoder-experiment'][1], '--epochs', '1000']
+    code = f'import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from dsketch_nb.experiments import main; main({argv})'
+    p = subprocess.Popen([sys.executable, '-c', code], cwd=tmp_path, env={**os.environ, 'NUMBA_CACHE_DIR': str(tmp_path/'compiled')}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said = ''
+    while 'compiling' not in said:
+        said += (more := p.stderr.readline())
+        assert more, said
+    time.sleep(random.Random(f'{how} {moment}').random()*3)
+    p.send_signal(how)
+    said += p.communicate(timeout=60)[1]
+    assert p.returncode == 0 and 'stopped after' in said and 'Traceback' not in said, said
 
 @pytest.mark.parametrize('name', RESUMED if LONG else ['short'])
 def test_dead_at_each_file_it_writes(unbroken, tmp_path, name):
