@@ -695,11 +695,6 @@ class _Plan:
         _in_blocks(kernel, self.work, *st.size, self.rows, self.longest, *self.rest, self.colour, *args)
 
 # %% ../nbs/02a_compiled.ipynb #c63d4c47
-def _under(st):
-    "A new image with what lies under paint."
-    if st.background is None: return torch.zeros(st.batch, st.colour.shape[1], *st.size, dtype=st.vertices.dtype)
-    return st.background.detach().clone(memory_format=torch.contiguous_format)
-
 def forward(
     st, # Strokes on the CPU
 )->tuple: # the image [B, C, H, W], and what backward needs besides: what shows through ink, or nothing for paint
@@ -707,7 +702,7 @@ def forward(
     plan = st.plan = _Plan(st)
     if st.background is not None and not np.isfinite(_np(st.background)).all(): _check_values(st)
     if st.paint:
-        image = _under(st)
+        image = st.canvas()
         plan.run(_paint_bands, st, plan.alpha, image.numpy())
         return image, image.new_empty(0)
     through, image = (torch.empty(st.batch, st.colour.shape[1], *st.size, dtype=st.vertices.dtype) for _ in range(2))
@@ -724,7 +719,7 @@ def backward(
     plan, N, C, dtype = st.plan or _Plan(st), *st.colour.shape, grad.dtype
     sums, image = np.empty((plan.entry[plan.first[-1]], 5 + C + st.paint), plan.colour.dtype), None
     if st.paint:
-        image = _under(st)
+        image = st.canvas()
         plan.run(_paint_bands_backward, st, plan.alpha, image.numpy(), _np(grad), sums)
     else: plan.run(_ink_bands_backward, st, _np(through), _np(grad), sums)
     by = [torch.empty(s, dtype=dtype) for s in ((len(st.vertices), 2), N, (N, C), N if st.paint else 0)]

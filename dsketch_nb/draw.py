@@ -43,6 +43,11 @@ class Strokes:
     @property
     def paint(self): return self.alpha is not None
 
+    def canvas(self)->Tensor: # [B, C, H, W]
+        "A new image of what lies under paint: the background, or nothing."
+        new = self.vertices.new_empty(self.batch, self.colour.shape[1], *self.size)
+        return new.zero_() if self.background is None else new.copy_(self.background.detach())
+
 # %% ../nbs/02_draw.ipynb #21f7229a
 def _even(n, k, device): return torch.arange(0, n*k+1, k, device=device)
 def _owner(b, n, device): return torch.arange(b, device=device).repeat_interleave(n)

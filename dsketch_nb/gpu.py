@@ -359,11 +359,6 @@ def _groups(plan, size):
 # %% ../nbs/02b_gpu.ipynb #8e54cbe3
 INTERPRETED = not isinstance(_sum_rows, triton.JITFunction)   # on the CPU, an operation at a time: TRITON_INTERPRET=1 was set
 
-def _canvas(st):
-    "A new image with what lies under paint."
-    new = torch.zeros(st.batch, st.colour.shape[1], *st.size, dtype=st.vertices.dtype, device=st.vertices.device)
-    return new if st.background is None else new.copy_(st.background.detach())
-
 def _blocks(C): return dict(C=C, CP=triton.next_power_of_2(C), TILE=TILE, num_warps=_WARPS)
 
 def forward(
@@ -373,7 +368,7 @@ def forward(
     with torch.cuda.device_of(st.vertices):
         plan = st.plan = _Plan(st)
         if st.background is not None and not st.background.isfinite().all(): _check_values(st)
-        lists, image = (plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour), _canvas(st)
+        lists, image = (plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour), st.canvas()
         if st.paint:
             _paint_tiles[(plan.tiles,)](*lists, plan.alpha, image, *st.size, **_blocks(image.shape[1]))
             return image, image.new_empty(0)
@@ -393,7 +388,7 @@ def backward(
         lists, image = (plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour), None
         sums = torch.zeros(len(plan.owner), 5 + C + st.paint, dtype=grad.dtype, device=grad.device)
         if st.paint:
-            image, (groups, most) = _canvas(st), _groups(plan, grad.element_size())
+            image, (groups, most) = st.canvas(), _groups(plan, grad.element_size())
             above = torch.empty(most, TILE*TILE, dtype=grad.dtype, device=grad.device)
             for a, b, base in groups:
                 _paint_tiles_backward[(b - a,)](*lists, plan.alpha, image, grad, above, sums, a, base, *st.size, WIDTH=sums.shape[1], **_blocks(C))
