@@ -316,17 +316,21 @@ class Cosine(Callback):
 
 # %% ../nbs/20_imageopt.ipynb #ed554e3c
 class Progress(Callback):
-    "A progress bar with the loss."
+    "A progress bar with the loss, from the first loss on: what fails before it is said on a line of its own."
     def __init__(self, bar=None): self.bar, self.shared = bar, bar is not None    # bar: one for several images, whose total is the caller's business
-    def before_fit(self, o):
+    def before_fit(self, o): self.last = o.iteration
+    def after_loss(self, o):
+        if self.bar is not None: return
         self.last = o.iteration
-        if not self.shared: self.bar = tqdm(total=o.iters - o.iteration, desc=f'{len(o.scene):,} strokes, {o.scene.width} x {o.scene.height}')
+        self.bar = tqdm(total=o.iters - o.iteration, desc=f'{len(o.scene):,} strokes, {o.scene.width} x {o.scene.height}')
     def after_step(self, o):
         self.bar.update(o.iteration - self.last)
         self.last = o.iteration
         if o.iteration % 20 == 0: self.bar.set_postfix_str(f'loss {o.loss:.4g}', refresh=False)
     def after_fit(self, o):
-        if not self.shared: self.bar.close()
+        if self.shared or self.bar is None: return
+        self.bar.close()
+        self.bar = None
 
 class Frames(Callback):
     "Keep pictures along the way, closer together at the start, where more happens."
