@@ -107,22 +107,31 @@ def one_line_errors(
     except (ValueError, OSError, *more) as e: parser.exit(2, f"{parser.prog}: error: {' '.join(str(e).split())}\n")
 
 # %% ../nbs/05_command.ipynb #4a70ef28
+_WAIT_FOR = 'numba', 'llvmlite', 'triton', 'concurrent'      # never for long; top-level packages
+
 @contextmanager
-def stoppable():
-    "Within, SIGTERM does what Ctrl-C does: it raises KeyboardInterrupt; and either, where nothing can be raised, is raised again a moment later. In another thread than the main one, nothing changes."
-    def stop(*_): raise KeyboardInterrupt
-    def again():
-        time.sleep(.02)
-        _thread.interrupt_main(signal.SIGTERM)
-    def unraisable(o):
-        if issubclass(o.exc_type, KeyboardInterrupt): _thread.start_new_thread(again, ())   # no lock is taken: one may be held where this is called
-        else: other(o)
+def stoppable(
+    *signals, # which to answer; SIGINT, that is Ctrl-C, and SIGTERM unless given
+):
+    "Within, SIGTERM does what Ctrl-C does: it raises KeyboardInterrupt; and both wait until that can be borne. In another thread than the main one, nothing changes."
+    before, asked = {}, signal.SIGINT
+    def stop(s, frame):
+        nonlocal asked
+        asked, at = s, frame
+        while at:
+            if at.f_globals.get('__name__', '').partition('.')[0] in _WAIT_FOR: return later()
+            at = at.f_back
+        if not callable(before[s]): raise KeyboardInterrupt
+        before[s](s, frame)
+    def later(): _thread.start_new_thread(lambda s: (time.sleep(.02), _thread.interrupt_main(s)), (asked,))     # takes no lock: one may be held here
+    def unraisable(o): later() if issubclass(o.exc_type, KeyboardInterrupt) else hook(o)
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before, other = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
-    sys.unraisablehook = unraisable
+    for s in signals or (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(s) not in (None, signal.SIG_IGN): before[s] = signal.signal(s, stop)
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     try: yield
     finally:
-        sys.unraisablehook = other
-        signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook
+        for s, handler in before.items(): signal.signal(s, handler)

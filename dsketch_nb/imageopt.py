@@ -9,7 +9,7 @@ __all__ = ['LARGEST', 'COUNTS', 'PRESETS', 'OUTPUTS', 'open_picture', 'upright',
            'named_images', 'imageopt_folder', 'main']
 
 # %% ../nbs/20_imageopt.ipynb #a2dd533e
-import argparse, csv, functools, glob, hashlib, inspect, io, json, math, sys, time, warnings
+import argparse, csv, functools, glob, hashlib, inspect, io, json, math, signal, sys, time, warnings
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -204,7 +204,7 @@ def fit(self:ImageOptimiser,
 )->Scene: # the scene, changed in place
     "Iterate; Ctrl-C ends it early and leaves the scene as good as it has become."
     self.iters, self.stopped = self.iteration + iters, False
-    with torch_threads(1):                                      # draw has threads of its own
+    with torch_threads(1), stoppable(signal.SIGINT):            # draw has threads of its own
         self._call('before_fit')
         try:
             while self.iteration < self.iters: self.step()

@@ -11,9 +11,9 @@ import math
 # %% ../nbs/08_sharp.ipynb #7ccb373f
 import numpy as np
 import torch
+from numba import njit
 
 # %% ../nbs/08_sharp.ipynb #2352e605
-from .compiled import jit
 from .draw import _log_eps, _pairs, _strokes
 from .scene import HAIRLINE, PROFILES, Scene, plain_profile
 
@@ -49,7 +49,7 @@ def _near(scene):
     return [t.cpu().numpy() for t in (where, first, stroke[order], d[order].double())]
 
 # %% ../nbs/08_sharp.ipynb #4017e7bf
-_jit = jit(fastmath=False, cache='__file__' in globals())
+_jit = njit(nogil=True, error_model='numpy', cache='__file__' in globals())
 
 @_jit
 def _clip(x): return min(max(x, 0.), 1.)

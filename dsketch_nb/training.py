@@ -7,7 +7,7 @@ __all__ = ['SCHEDULES', 'Schedule', 'take', 'save_weights', 'load_weights', 'His
            'Sigma2Schedule', 'Progress', 'save_grid', 'svg_sheet', 'Samples']
 
 # %% ../nbs/34_training.ipynb #32f6cb28
-import csv, io, json, math, os, re, sys, time
+import csv, io, json, math, os, re, signal, sys, time
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 # %% ../nbs/34_training.ipynb #010e59d4
+from .command import stoppable
 from .imageopt import _device, _optimiser
 from .runs import accelerator, check_same, claimed, optimiser_state, provided, read_tensors, restore_optimiser, torch_threads, write_tensors
 from .scene import replacing
@@ -302,7 +303,7 @@ def fit(self:Trainer,
 )->History: # a row an epoch
     "Train. Ctrl-C ends it early, and `output` holds the last complete epoch."
     self.stopped = False
-    with torch_threads(self.threads), claimed(self.output) if self.output and self.main_process and (self.output.is_dir() or not resume) else nullcontext():
+    with torch_threads(self.threads), stoppable(signal.SIGINT), claimed(self.output) if self.output and self.main_process and (self.output.is_dir() or not resume) else nullcontext():
         if resume: self.resume()
         else: self._begin()
         self._call('before_fit')

@@ -108,7 +108,7 @@ CASES = {
 }
 
 ELSEWHERE = {
- 'of the compiler: called by compiled code with types it knows': 'compiled.Lanes compiled.where compiled.lanes compiled.count compiled.some compiled.total compiled.load compiled.store compiled.jit compiled.forward compiled.backward',
+ 'of the compiler: called by compiled code with types it knows': 'compiled.Lanes compiled.where compiled.lanes compiled.count compiled.some compiled.total compiled.load compiled.store compiled.forward compiled.backward',
  'kernels, called by `draw` with what it has checked; their module is absent where there is no Triton': 'gpu.forward gpu.backward gpu.compile_for',
  'a record, checked where it is used': 'draw.Strokes draw.Backend scene.Stroke svg.Affine svg.Subpath plotter.Travel live.Moment oneshot.Run',
  'files, damaged and hostile, in test_robust, test_svg, test_training, test_experiments, test_oneshot, test_safe': 'scene.replacing runs.write_tensors runs.read_tensors runs.provided training.save_weights training.load_weights training.History classifiers.load_classifier experiments.about_autoencoder experiments.load experiments.evaluate_autoencoder experiments.draw_pictures '
