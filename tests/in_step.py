@@ -25,7 +25,7 @@ def elsewhere(page):
     repo = f"{s['user']}/{s['repo']}"
     colab = f"https://colab.research.google.com/github/{repo}/blob/{s['branch']}/{where}"
     binder = f"https://mybinder.org/v2/gh/{repo}/{s['branch']}?labpath={quote(where, safe='')}"
-    install = f"'install -q git+https://github.com/{repo}@{s['branch']}'"
+    install = f'''"install -q '{s['lib_name']}[all] @ git+https://github.com/{repo}@{s['branch']}'"'''
     return (f'Run this page, with nothing to install: [Colab]({colab}), [Binder]({binder}).',
             f"#| hide\n# Colab begins without the package\nif not __import__('importlib.util').util.find_spec('{s['lib_name']}'): get_ipython().run_line_magic('pip', {install})")
 
