@@ -189,7 +189,7 @@ def _check_images(x, channels, dim, who):
 
 # %% ../nbs/10_losses.ipynb #8206a536
 class BlurredMSELoss(Loss):
-    "Squared error after a Gaussian blur: sees about 4 blur-sigma further than MSE, and no detail finer than that."
+    "Squared error after a Gaussian blur: sees about 2.5 blur-sigma further than MSE, and no detail finer than that."
     def __init__(self,
         channels:int, # of the images
         blur_sigma:float=1., # standard deviation of the blur, in pixels

@@ -68,7 +68,7 @@ def _seeds(n, *key):
     return np.random.SeedSequence(key).generate_state(n, np.uint64).tolist()
 
 class _Batches:
-    "Lists of a seed and the indices of one batch; of several processes each takes every so manieth image of a batch."
+    "Lists of a seed and the indices of one batch; of several processes each takes every n-th image of a batch."
     def __init__(self, n, batch_size, shuffle=False, drop_last=False, seed=0, rank=0, of=1):
         self.n, self.batch_size, self.shuffle, self.seed, self.rank, self.of, self.epoch = n, batch_size, shuffle, seed, rank, of, 0
         self.steps = n // batch_size if drop_last else math.ceil(n / batch_size)
