@@ -68,7 +68,7 @@ def main(argv=None):
         photo = load_picture(o.photo, o.width)
         try: lpips = LPIPSLoss('squeeze')
         except MissingWeights: lpips = None
-        imageopt(o.photo, width=o.width, lines=o.lines, iters=2, colour=True)                 # compiles
+        imageopt(o.photo, 'MSELoss', width=o.width, lines=o.lines, iters=2, colour=True)      # compiles
         print(f'{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}; {o.lines:,} strokes, {photo.shape[2]} x {photo.shape[1]}, {o.iters} iterations\n')
         print('| `--loss` | PSNR | SSIM | LPIPS | seconds |\n|---|---|---|---|---|')
         pictures = {'the photograph': photo}

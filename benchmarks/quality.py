@@ -1,6 +1,6 @@
 """How good a picture N strokes make: the paper's scheme, and each improvement on top of the one before.
 
-python benchmarks/quality.py PHOTO [PHOTO ...] [--strokes 500 1000 2000] [--width 384] [--iters 500] [--last] [--seeds 1] [--sheet FILE.png]
+python benchmarks/quality.py [PHOTO ...] [--strokes 500 1000 2000] [--width 384] [--iters 500] [--last] [--seeds 1] [--sheet FILE.png]
 
 Means over the photographs of PSNR, SSIM (scikit-image) and LPIPS (SqueezeNet, where its weights are on this machine or can be fetched), and seconds for each picture.
 `--last` runs the last scheme alone. Where `pydiffvg` can be imported (installing it takes a C++ compiler), diffvg paints the same photographs with as many curves in as many

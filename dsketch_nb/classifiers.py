@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from fastcore.basics import patch
 
 # %% ../nbs/35_classifiers.ipynb #86c80066
-from .autoencoders import _canvas, whole_number
-from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
+from .autoencoders import _canvas
+from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
 from .data import DataSet, augmented
 from .training import Callback, Progress, Trainer, load_weights, read_tensors, save_weights
 

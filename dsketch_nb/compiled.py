@@ -23,7 +23,7 @@ from numba.extending import intrinsic, lower_builtin, models, overload, register
 from numba.np.arrayobj import make_array
 
 # %% ../nbs/02a_compiled.ipynb #9b489ce7
-from .draw import THREADS, _check_values, _log_eps
+from .draw import THREADS, _check_values, _log_eps, _refuse
 
 # %% ../nbs/02a_compiled.ipynb #9075691d
 _L = 8                                                   # lanes: float32 fills a 256-bit register
@@ -627,9 +627,9 @@ def _in_blocks(kernel, work, *args):
     global _pool
     parts = min(_threads, len(work) - 1, 1 + int(work[-1]) // 2000)
     if parts < 2: return kernel(0, len(work)-1, *args)
-    if _pool is None: _pool = ThreadPoolExecutor(_threads - 1, 'dsketch-draw')
+    pool = _pool = _pool or ThreadPoolExecutor(max(_threads - 1, 1), 'dsketch-draw')        # set_threads, in another thread, may forget it at any time
     cuts = [0, *np.searchsorted(work, work[-1] * np.arange(1, parts) / parts).tolist(), len(work)-1]
-    others = [_pool.submit(kernel, a, b, *args) for a, b in zip(cuts[1:-1], cuts[2:])]
+    others = [pool.submit(kernel, a, b, *args) for a, b in zip(cuts[1:-1], cuts[2:])]
     kernel(cuts[0], cuts[1], *args)
     for o in others: o.result()
 
@@ -665,7 +665,7 @@ class _Plan:
     def cut(self, st):
         good, self.longest, self.first, self.entry, self.work, *self.rest = _plan(
             _np(st.vertices), self.offsets, _np(st.image), _np(st.sigma2), self.colour, self.alpha, *st.size, st.batch, self.rows, st.pitch, _log_eps(st.vertices.dtype))
-        if not good: _check_values(st)
+        if not good: _refuse(st)
 
     def run(self, kernel, st, *args):
         "Run a kernel over all bands."

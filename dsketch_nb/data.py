@@ -8,7 +8,7 @@ __all__ = ['Split', 'subset', 'hold_out', 'thinned', 'augmented', 'scaled', 'cen
            'QuickDraw', 'Folder']
 
 # %% ../nbs/33_data.ipynb #08316f3c
-import io, json, math, pickle, sys, tempfile, zipfile
+import io, json, math, pickle, sys, tempfile, zipfile, zlib
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -259,9 +259,12 @@ def unpack(
     most:int=2**31, # bytes that it may unfold into
 ):
     "Unpack beside the place and move: each entry of `folder` is whole or absent."
-    with zipfile.ZipFile(archive) as z, tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as tmp:
-        if sum(o.file_size for o in z.infolist()) > most: raise ValueError(f"{archive} unfolds into more than {most:,} bytes: fetch it again")
-        z.extractall(tmp)                                 # which leaves out .. and / at the start of names
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as tmp:
+        try:
+            with zipfile.ZipFile(archive) as z:
+                if sum(o.file_size for o in z.infolist()) > most: raise ValueError(f"{archive} unfolds into more than {most:,} bytes: fetch it again")
+                z.extractall(tmp)                         # which leaves out .. and / at the start of names
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as e: raise ValueError(f"{archive} is damaged ({e}): fetch it again") from None
         for o in sorted(Path(tmp).iterdir(), reverse=True):
             if not (Path(folder)/o.name).exists(): o.rename(Path(folder)/o.name)
 

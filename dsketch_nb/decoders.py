@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from fastcore.basics import copy_func
 from fastcore.meta import delegates
-from .autoencoders import Decoder, whole_number
+from .autoencoders import Decoder
+from .command import whole_number
 from .encoders import SimpleMLPEncoder
 
 # %% ../nbs/32_decoders.ipynb #cfe7244f

@@ -111,6 +111,11 @@ def _check_values(st):
     for k in ('vertices', 'sigma2', 'colour', 'alpha', 'background'): _finite(k, getattr(st, k))
     if st.sigma2.numel() and not st.sigma2.min() > 0: raise ValueError(f"sigma2 {st.sigma2.min().item():.4g} must be above 0: keep it there with .clamp(min=...)")
 
+def _refuse(st):
+    "Say why kernels cannot draw this."
+    _check_values(st)
+    raise ValueError(f"vertices of up to {st.vertices.abs().max().item():.3g} with a sigma2 from {st.sigma2.min().item():.3g} to {st.sigma2.max().item():.3g} are beyond what numbers can hold: the canvas reaches from -1 to 1")
+
 def _strokes(vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch):
     "Checked `Strokes`, and the leading axes of the answer."
     _check(vertices, size, compose, colour, background, offsets, image, batch)
@@ -306,7 +311,7 @@ class _Kernels(torch.autograd.Function):
 class Backend:
     "A way to draw `Strokes`: a function, or the name of a module with `forward` and `backward`."
     draw:callable=None # Strokes -> image [B, C, H, W], by operations that autograd knows
-    module:str=None # or a module with forward(strokes) -> image, kept (tensors) and backward(strokes, kept, grad) -> gradients by vertices, sigma2, colour, alpha and background
+    module:str=None # or a module with forward(strokes) -> image, kept (a tensor, it may be empty) and backward(strokes, kept, grad) -> gradients by vertices, sigma2, colour, alpha and background
     device:str='any' # the type of device it draws on
     needs:str=None # a package that it cannot do without, and that not every machine has
 
@@ -411,6 +416,7 @@ def draw(
     if name not in BACKENDS: raise ValueError(f"backend {name!r} is not one of {', '.join(BACKENDS)}")
     if len(st.image): out = BACKENDS[name](st) if not torch.compiler.is_compiling() else _compiling(st, name)
     else:
-        out = vertices.new_zeros(st.batch, st.colour.shape[1], *st.size) + vertices.sum()   # nothing to draw: a sum of nothing
+        _finite('background', st.background)
+        out = st.vertices.new_zeros(st.batch, st.colour.shape[1], *st.size) + st.vertices.sum()   # nothing to draw: a sum of nothing
         if st.background is not None: out = out + st.background
     return out if [*lead] == [st.batch] else out.reshape(*lead, *out.shape[1:])

@@ -10,7 +10,8 @@ from copy import deepcopy
 from itertools import pairwise
 import torch
 from torch import nn
-from .autoencoders import Encoder, whole_number
+from .autoencoders import Encoder
+from .command import whole_number
 
 # %% ../nbs/31_encoders.ipynb #f28b2d34
 class SimpleMLPEncoder(Encoder):

@@ -24,9 +24,9 @@ from fastcore.meta import delegates
 from PIL import Image, ImageDraw
 
 # %% ../nbs/36_experiments.ipynb #5eab6c4c
-from .autoencoders import AutoEncoder, Decoder, Encoder, VariationalAutoEncoder, whole_number
+from .autoencoders import AutoEncoder, Decoder, Encoder, VariationalAutoEncoder
 from .classifiers import Classifier, load_classifier
-from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
+from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
 from .data import DataSet
 from .draw import draw
 from .imageopt import _device, load_picture, named_images
@@ -450,8 +450,12 @@ def in_colours(
     "The strokes of each drawing in the same colours, one after another."
     n = drawing.params.shape[1]
     rgb = [colours[i % len(colours)] for i in range(n)]
-    inks = [None]*len(drawing.params) if drawing.ink is None else drawing.ink if drawing.ink.dim() == 2 else drawing.ink.amax(2)
-    return [Scene(*drawing.size, 'paint').add(drawing.kind, p.detach(), rgb, drawing.sigma2, ink) for p, ink in zip(drawing.params, inks)]
+    inks = drawing.params.new_ones(drawing.params.shape[:2]) if drawing.ink is None else drawing.ink if drawing.ink.dim() == 2 else drawing.ink.amax(2)
+    scenes = []
+    for p, ink in zip(drawing.params.detach().cpu(), inks.detach().cpu()):
+        some = ink > 0
+        scenes.append(Scene(*drawing.size, 'paint').add(drawing.kind, p[some], [c for c, s in zip(rgb, some) if s], drawing.sigma2, None if drawing.ink is None else ink[some]))
+    return scenes
 
 # %% ../nbs/36_experiments.ipynb #bbb4bfe1
 @torch.no_grad()
@@ -466,6 +470,7 @@ def sharp_image(
     pen, middle = ImageDraw.Draw(page), torch.tensor(page.size)/2
     for g in scene.groups:
         colours = torch.zeros(len(g), 3) if g.colour is None else g.colour
+        if g.alpha is not None: colours = 1 - g.alpha[:, None]*(1 - colours)     # as on white
         for line, rgb, sigma2 in zip((g.vertices().flip(-1)/scene.pitch*k + middle).tolist(), (255*colours).round().int().tolist(), g.sigma2.tolist()):
             wide = (math.pi*sigma2)**.5 / scene.pitch * k
             pen.line([tuple(o) for o in line], tuple(rgb), round(wide))
@@ -497,7 +502,8 @@ def between(
     weights:Tensor, # [M, N] shares of the images' latents, each row of sum 1
 )->list: # of M Scenes, every stroke in its own colour
     "Drawings from mixtures of latents."
-    z = torch.as_tensor(weights, dtype=torch.float32) @ model.encode(images)
+    device = next(model.parameters()).device
+    z = torch.as_tensor(weights, dtype=torch.float32, device=device) @ model.encode(images.to(device))
     return in_colours(model.decoder.strokes(z))
 
 # %% ../nbs/36_experiments.ipynb #a9c6c28b
@@ -508,7 +514,7 @@ def answer_pen(
 )->tuple: # a Scene, and what the network saw, [C, H, W]
     "What a network draws where somebody drew."
     seen = pen_image(strokes, model.encoder.size).expand(model.encoder.channels, -1, -1)
-    drawing = model.decoder.strokes(model.encode(seen[None]))
+    drawing = model.decoder.strokes(model.encode(seen[None].to(next(model.parameters()).device)))
     return (in_colours(drawing)[0] if seen.any() else Scene(*model.encoder.size)), seen
 
 # %% ../nbs/36_experiments.ipynb #10d6baf4
@@ -525,7 +531,7 @@ class DrawingPad(anywidget.AnyWidget):
         strokes=(), # a list of positions [K, 2] each, (row, col), to begin with
         **traits, # label, width
     ):
-        self.model = model
+        self.model, self.scene = model, Scene(*model.encoder.size)
         super().__init__(strokes=[torch.as_tensor(o).tolist() for o in strokes], **traits)
         self.refresh()
         self.observe(self.refresh, 'strokes')

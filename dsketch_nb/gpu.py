@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 
 # %% ../nbs/02b_gpu.ipynb #4fe8a427
-from .draw import _check_values, _log_eps
+from .draw import _check_values, _log_eps, _refuse
 
 # %% ../nbs/02b_gpu.ipynb #d6f21764
 TILE = 16                                                # pixels along a tile's side; a power of 2, and a guess: never timed
@@ -125,10 +125,10 @@ class _Plan:
         count = torch.empty(V, dtype=torch.int64, device=device)
         _count_tiles[grid](*segments, self.scale, self.colour, self.alpha, count, V, H, W, C=self.colour.shape[1], TILE=TILE, BLOCK=_BLOCK, num_warps=1)
         self.entry = torch.nn.functional.pad(count.cumsum(0), (1, 0))
-        P = int(self.entry[-1])                          # the one number that the host waits for
-        if P < 0: _check_values(st)
-        tile, owner = (torch.empty(max(P, 0), dtype=torch.int32, device=device) for _ in range(2))
-        self.parts = torch.empty(max(P, 0), 6, dtype=dtype, device=device)
+        P = int(self.entry[-1])                          # the host waits here
+        if P < 0: _refuse(st)
+        tile, owner = (torch.empty(P, dtype=torch.int32, device=device) for _ in range(2))
+        self.parts = torch.empty(P, 6, dtype=dtype, device=device)
         _list_tiles[grid](*segments, self.image, self.entry, self.parts, owner, tile, V, H, W, TILE=TILE, BLOCK=_BLOCK, num_warps=1)
         tile, self.order = tile.sort(stable=True)
         self.owner, self.tiles = owner[self.order], st.batch * triton.cdiv(H, TILE) * triton.cdiv(W, TILE)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LARGEST', 'COUNTS', 'PRESETS', 'OUTPUTS', 'open_picture', 'upright', 'load_picture', 'random_scene', 'Callback',
            'ImageOptimiser', 'Sigma2Schedule', 'Best', 'LearnWidths', 'Cosine', 'Progress', 'Frames', 'Snapshots',
-           'save_all', 'save_vectors', 'Restarts', 'Reseed', 'Checkpoint', 'Settings', 'imageopt', 'image_files',
-           'named_images', 'imageopt_folder', 'main']
+           'save_all', 'save_vectors', 'Restarts', 'Reseed', 'Checkpoint', 'Settings', 'loss_of', 'imageopt',
+           'image_files', 'named_images', 'imageopt_folder', 'main']
 
 # %% ../nbs/20_imageopt.ipynb #a2dd533e
 import argparse, csv, functools, glob, hashlib, inspect, io, json, math, signal, sys, time, warnings
@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 # %% ../nbs/20_imageopt.ipynb #3756bc0f
 from .raster import pixel_pitch
 from .scene import Scene, replacing
-from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable
+from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
 from .runs import accelerator, check_same, claimed, optimiser_state, read_tensors, restore_optimiser, torch_threads, write_tensors
 from .losses import Loss, blur
 from .perceptual import MissingWeights   # and its losses are known by name from here on
@@ -55,12 +55,12 @@ def open_picture(
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             opened = Image.open(image)
-            _not_too_large(opened, image)
+            _not_too_large(opened)
             opened.load()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: raise ValueError(f"{image}: not an image that can be read ({e})") from None
     return opened
 
-def _not_too_large(opened, name):
+def _not_too_large(opened):
     "A larger JPEG is read at a half, a quarter or an eighth; refuse what cannot be read smaller."
     size = opened.size
     for k in (2, 4, 8):
@@ -89,7 +89,7 @@ def load_picture(
 )->Tensor: # [3 or 1, H, W] in [0, 1]
     "A picture as a tensor: upright, transparency on white."
     for k, v in (('width', width), ('max_side', max_side)):
-        if v is not None and (v % 1 != 0 or v < 1): raise ValueError(f"{k} {v} must be a whole number of pixels, 1 or more")
+        if v is not None: whole_number(v, k)
     image = upright(open_picture(image), 'RGB' if colour else 'L')
     if width is None and max_side and max(image.size) > max_side: width = max(round(image.width * max_side / max(image.size)), 1)
     if width is not None: image = image.resize((width, max(round(image.height * width / image.width), 1)), Image.LANCZOS)
@@ -108,11 +108,13 @@ def _anywhere(kind, n, half, g, crs_points=2):
     if kind == 'segments': return torch.cat([start, start + rand(n, 1, 2)*.1], 1)
     return start + torch.cat([torch.zeros(n, 1, 2), rand(n, 3 if kind == 'beziers' else crs_points + 1, 2)*.1], 1)
 
+def _redrawable(group): return group.kind in COUNTS and (group.kind != 'beziers' or group.params.shape[1] == 4)     # what else a file may bring stays where it is
+
 def _check_counts(crs_points, sigma2, **counts):
     for k, n in counts.items():
-        if n % 1 != 0 or n < 0: raise ValueError(f"{k} {n} must be a whole number of 0 or more")
+        whole_number(n, k, 0)
     if not sum(counts.values()): raise ValueError("no strokes: ask for some with points, lines, beziers or crs")
-    if crs_points % 1 != 0 or crs_points < 2: raise ValueError(f"crs_points {crs_points} must be a whole number of 2 or more: a spline passes through at least two points")
+    whole_number(crs_points, 'crs_points', 2)                   # a spline passes through at least two points
     if not 0 < sigma2 < math.inf: raise ValueError(f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as 0.3025")
 
 # %% ../nbs/20_imageopt.ipynb #f9f246c2
@@ -371,7 +373,7 @@ class Restarts(Callback):
         if o.iteration % self.every or o.iteration > o.iters//2: return
         for g in o.scene.groups:
             gone = (g.sigma2 < (.2*o.scene.pitch)**2).nonzero()[:, 0]
-            if not len(gone): continue
+            if not len(gone) or not _redrawable(g): continue
             self.count += len(gone)
             o.renew(g, gone, params=_anywhere(g.kind, len(gone), o.half.cpu(), self.g, g.params.shape[1] - 2), sigma2=self.sigma2 * o.scene.pitch**2)
 
@@ -397,7 +399,7 @@ class Reseed(Callback):
         with torch.no_grad(): wrong = blur((o.scene.draw() - o.target).square().sum(0)[None, None], 2.)[0, 0]
         for g, cost in zip(o.scene.groups, removal_cost(o.scene, o.target, self.g)):
             k = int(len(g) * self.share)
-            if not k or g.kind not in COUNTS or g.kind == 'beziers' and g.params.shape[1] != 4: continue     # what a file may bring stays where it is
+            if not k or not _redrawable(g): continue
             idle, kept = cost.argsort().split([k, len(g) - k])
             o.reorder(g, torch.cat([kept.sort().values, idle]))
             params, colour = strokes_along(g.kind, k, o.target, wrong, self.g, crs_points=g.params.shape[1] - 2)
@@ -446,8 +448,7 @@ class Checkpoint(Callback):
         every:int=100, # iterations
         resume:bool=True, # go on from path if it is there
     ):
-        if every % 1 != 0 or every < 1: raise ValueError(f"checkpoint_steps {every} must be a whole number of iterations, 1 or more")
-        self.path, self.every, self.resume = Path(path), every, resume
+        self.path, self.every, self.resume = Path(path), whole_number(every, 'checkpoint_steps'), resume
 
     def before_fit(self, o):
         if self.resume and self.path.is_file(): o.restore(self.path)
@@ -456,19 +457,21 @@ class Checkpoint(Callback):
         if o.iteration % self.every == 0 and o.iteration < o.iters: o.save(self.path)
 
 # %% ../nbs/20_imageopt.ipynb #2006d9b0
+_OTHERS = 'LBFGS', 'SparseAdam'             # these want the loss as a function, and sparse gradients
+
 def _optimiser(name, betas=None):
     "Class and options of an optimiser."
     cls = getattr(torch.optim, name, None)
-    if not (inspect.isclass(cls) and issubclass(cls, torch.optim.Optimizer) and cls is not torch.optim.Optimizer):
-        known = [k for k, v in vars(torch.optim).items() if inspect.isclass(v) and issubclass(v, torch.optim.Optimizer) and v is not torch.optim.Optimizer]
-        raise ValueError(f"optimiser {name!r} is not in torch.optim: expected one of {', '.join(sorted(known))}")
+    if not (inspect.isclass(cls) and issubclass(cls, torch.optim.Optimizer) and cls is not torch.optim.Optimizer) or name in _OTHERS:
+        known = [k for k, v in vars(torch.optim).items() if inspect.isclass(v) and issubclass(v, torch.optim.Optimizer) and v is not torch.optim.Optimizer and k not in _OTHERS]
+        raise ValueError(f"optimiser {name!r} is not in torch.optim, or takes another kind of step: expected one of {', '.join(sorted(known))}")
     return functools.partial(cls, **({'betas': tuple(betas)} if betas and 'betas' in inspect.signature(cls).parameters else {}))
 
 def _device(name):
     try: device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
     except RuntimeError: raise ValueError(f"device {name!r} is not known: try cpu or cuda") from None
-    if device.type == 'cuda' and device.index is not None and device.index >= torch.cuda.device_count() or device.type == 'cuda' and not torch.cuda.is_available():
-        raise ValueError(f"device {name} is not there: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu")
+    try: torch.zeros(1, device=device).item()
+    except (RuntimeError, NotImplementedError, AssertionError): raise ValueError(f"device {name} is not there: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu") from None
     return device
 
 def _positive(**values):
@@ -540,6 +543,7 @@ def _check_settings(self):
     if self.opacity is None:
         for k in ('reseed', 'opt_opacity'):
             if getattr(self, k): raise ValueError(f"{k} needs opacity, such as 1: strokes are faded through it")
+    Scene(1, 1, self.model, _paper(self.paper, torch.ones(1, 1, 1))).add('points', torch.zeros(1, 1, 2), alpha=self.opacity)      # a scene knows papers and opacities
 
 # %% ../nbs/20_imageopt.ipynb #65a129b0
 PRESETS = {
@@ -590,7 +594,7 @@ def _from_drawing(init, target, s):
     scene = Scene(*target.shape[1:], s.model, _paper(s.paper, target))
     k = min((_half(*scene.size) / _half(*init.size).clamp(min=1e-9)).tolist())
     with torch.no_grad():
-        for g in init.groups:
+        for g in filter(len, init.groups):
             colour = (torch.zeros(3) if g.colour is None else g.colour) if s.colour else None
             scene.add(g.kind, g.params*k, colour, g.sigma2*k**2, g.alpha if g.alpha is not None or s.opacity is None else 1., g.segments)
     return scene
@@ -602,6 +606,16 @@ def _config(s, loss, target):
             'size': list(target.shape), 'image': hashlib.sha256(target.cpu().numpy().tobytes()).hexdigest()[:16]}
 
 # %% ../nbs/20_imageopt.ipynb #398b328e
+def loss_of(
+    loss, # a loss, or the name of one
+    channels:int, # of the image
+    flags:dict={}, # options, for a name
+)->torch.nn.Module: # whatever takes two images [B, C, H, W]
+    "A loss from its name and options, or as it is."
+    if isinstance(loss, str): return build(Loss.find(loss), flags, channels=channels)
+    if flags: raise ValueError(f"there is no option {', '.join(flags)}: options go with the name of a loss, and a loss that is an object has its own")
+    return loss
+
 @delegates(Settings)
 def imageopt(
     image, # a file, sample:china or sample:flower, or (from Python) a PIL image
@@ -621,7 +635,7 @@ def imageopt(
     scene = _begin(target, s) if init is None else _from_drawing(init, target, s).to(device)
     torch.manual_seed(s.seed)                                         # for losses that draw lots
     called = [name, values] if isinstance(name, str) else [type(name).__name__, {}]
-    if isinstance(name, str): name = build(Loss.find(name), values, channels=len(target))
+    name = loss_of(name, len(target), values)
     if isinstance(name, torch.nn.Module): name.to(device)
     way, widths = _along_the_way(scene, s, init is None)
     trained = _learned(scene, s.lr, s.colour_lr, s.opt_opacity, widths, s.sigma2_lr)
@@ -716,7 +730,8 @@ def imageopt_folder(
     files, folder, acc = _by_stem(named_images(images)), Path(output), accelerator()
     name, values = _defaults(preset, loss)
     s = Settings(**{k: v for k, v in {**values, **kwargs}.items() if k in options(Settings)})      # refuse what cannot be done before anything is done
-    _check_counts(s.crs_points, s.init_sigma2, **{k: getattr(s, k) for k in COUNTS.values()}); Loss.find(name); Checkpoint(folder, checkpoint_steps)
+    _check_counts(s.crs_points, s.init_sigma2, **{k: getattr(s, k) for k in COUNTS.values()}); Checkpoint(folder, checkpoint_steps)
+    loss_of(name, 3 if s.colour else 1, {k: v for k, v in {**values, **kwargs}.items() if k not in options(Settings)})
     rank, of = (acc.process_index, acc.num_processes) if acc else (0, 1)
     if acc: kwargs['device'] = str(acc.device)
     if resume and not folder.is_dir(): raise FileNotFoundError(f"{folder} holds no run to resume: leave --resume out")

@@ -7,7 +7,7 @@ __all__ = ['LIVE', 'CLOCKED', 'GETTING_READY', 'LOSS_MENU', 'Thinned', 'Moment',
            'Download', 'LiveOptimiser']
 
 # %% ../nbs/22_live.ipynb #ca283535
-import atexit, base64, copy, html, io, math, threading, time, weakref
+import atexit, copy, html, io, math, threading, time, weakref
 from collections import deque
 from concurrent.futures import Future
 from importlib.resources import files
@@ -21,10 +21,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 # %% ../nbs/22_live.ipynb #7b3f1e34
-from .command import build, options
-from .imageopt import COUNTS, Callback, ImageOptimiser, Settings, load_picture
-from .imageopt import _anywhere, _begin, _check_counts, _device, _learned, _optimiser
-from .losses import Loss, blur
+from .command import options, whole_number
+from .imageopt import COUNTS, Callback, ImageOptimiser, Settings, load_picture, loss_of
+from .imageopt import _anywhere, _begin, _check_counts, _device, _learned, _optimiser, _stem
+from .losses import blur
 from .placement import removal_cost, strokes_along
 from .runs import torch_threads
 from .scene import Scene, replacing
@@ -96,13 +96,13 @@ class LiveRun:
         self.device = _device(s.device)
         target = load_picture(image, s.width, s.colour, s.max_side)
         self.target = (target if s.colour or s.invert else 1 - target).to(self.device)
-        self.name = Path(image.removeprefix('sample:')).stem if isinstance(image, str) else 'drawing'
+        self.name = _stem(image) if isinstance(image, (str, Path)) else 'drawing'
         self.reset()
 
 # %% ../nbs/22_live.ipynb #085f566d
 def _loss_fn(loss, target):
-    "A loss from itself or from its name."
-    if isinstance(loss, str): loss = build(Loss.find(loss), {}, channels=len(target))
+    "A loss where the target is."
+    loss = loss_of(loss, len(target))
     return loss.to(target.device) if isinstance(loss, nn.Module) else loss
 
 @patch
@@ -191,7 +191,7 @@ def set(self:LiveRun,
     allowed = ('sigma2', 'lr', 'loss', 'model', *kinds)
     for k, v in changes.items():
         if k not in allowed: raise ValueError(f"{k} cannot be changed on the way: expected one of {', '.join(allowed)}")
-        if k in kinds and v < 1: raise ValueError(f"{k} {v} must be 1 or more: one stroke of each kind stays")
+        if k in kinds: whole_number(v, k)                           # one stroke of each kind stays
     sigma2 = changes.get('sigma2', self.sigma2)
     settings = self.settings | {k: v for k, v in changes.items() if k not in ('sigma2', 'loss')}
     s = _settings(sigma2, settings)
@@ -252,8 +252,9 @@ def _work(self:Runner):
     while True:
         with self._lock:
             asked = self._asked.popleft() if self._asked else None
-            if not asked and not self.running:
-                self._thread = None
+            if self.closed and asked: asked[1].cancel()
+            if self.closed or not (asked or self.running):
+                self.running, self._thread = False, None
                 return
         if asked: self._answer(*asked)
         else: self._advance()

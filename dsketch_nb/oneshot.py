@@ -22,7 +22,7 @@ from .classifiers import load_classifier
 from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, stoppable
 from .data import _grey, _tidy, centred, unpack
 from .losses import ink_coordinates, mod_hausdorff_distance
-from .perceptual import fetch_weights
+from .perceptual import MissingWeights, fetch_weights
 
 # %% ../nbs/37_oneshot.ipynb #68bbc39e
 @dataclass
@@ -92,7 +92,7 @@ def one_shot_folder(
     try:
         zipped = where/'all_runs.zip'
         unpack(zipped if zipped.is_file() else fetch_weights(ONE_SHOT_URL, where, md5='e8996daecdf12afeeb4a53a179f06b19'), where)
-    except Exception:                   # whatever the network or the archive is wrong with
+    except (MissingWeights, ValueError, OSError):
         _tidy(where, where.parent)
         raise FileNotFoundError(f"the one-shot runs are not in {where} and cannot be fetched: download {ONE_SHOT_URL} and put it at {where/'all_runs.zip'}, or unpacked at {where}") from None
     if not (where/'run01').is_dir(): raise ValueError(f"{where/'all_runs.zip'} holds no run01: fetch it again")

@@ -88,7 +88,7 @@ def _length(
     if scale is None or not math.isfinite(float(m[1])*scale): raise ValueError(f"{text[:40]!r} is no length: expected a finite number and one of the units {', '.join(filter(None, UNITS))} or %")
     return float(m[1])*scale
 
-def _numbers(text, what, most=None):
+def _numbers(text, what):
     "All numbers of a list."
     if bad := re.search(r'[^\s,.+\-\deE]\S{0,20}', text): raise ValueError(f"{what} holds {bad[0]!r}, expected numbers")
     out = [float(x) for x in re.findall(NUMBER, text)]
@@ -146,7 +146,8 @@ def _own_styles(root, lost):
     own = {e: dict(e.attrib) for e in root.iter()}
     rules = list(_sheet_rules(root, lost))
     # to match `a b c` may mean to try all pairs of ancestors
-    if sum(_height(root)**(parts - 1) for *_, parts in rules)*len(own) > LIMITS['rules']: _refuse("the work of matching style rules with elements", 'rules')
+    height = _height(root)
+    if sum(height**(parts - 1) for *_, parts in rules)*len(own) > LIMITS['rules']: _refuse("the work of matching style rules with elements", 'rules')
     ranked = {e: [(0, (1, 0, 0, 0), 0, _declarations(e.attrib['style']))] if 'style' in e.attrib else [] for e in own}
     if rules:
         from cssselect2 import ElementWrapper, Matcher
@@ -317,7 +318,7 @@ class _Here(NamedTuple):
 
 class _Reader:
     "Walks through a document; `strokes` and `lost` grow on the way."
-    def __init__(self, root, own, lost, outline, copies):
+    def __init__(self, own, lost, outline, copies):
         self.own, self.lost, self.outline, self.copies = own, lost, outline, copies
         self.ids = {e.attrib['id']: e for e in reversed(own) if 'id' in e.attrib}           # the first of that name
         self.names = {e: f"{_tag(e)} #{e.attrib['id'][:40]}" if 'id' in e.attrib else f"{_tag(e)} {i}" for i, e in enumerate(own)}
@@ -409,7 +410,9 @@ def gradient_mean(self:_Reader, name, current):
         name = self.own[target].get('href', self.own[target].get(XLINK, '')).strip()[1:]
     else: return None
     found = [(_colour(s.get('stop-color', 'black'), current), _length(s.get('stop-opacity', '1'), 1.)) for s in stops]
-    rgb, alpha = zip(*((c[0], c[1]*min(max(o, 0.), 1.)) for c, o in found if c))
+    found = [(c[0], c[1]*min(max(o, 0.), 1.)) for c, o in found if c]
+    if not found: return None
+    rgb, alpha = zip(*found)
     return tuple(np.mean(rgb, 0).tolist()), float(np.mean(alpha))
 
 @patch
@@ -554,7 +557,7 @@ def read_svg(
         root, instructions = _parse(data, isinstance(svg, str) and name == 'SVG')
         if _tag(root) != 'svg': raise ValueError(f"its root is <{root.tag.rpartition('}')[2][:40]}>: expected <svg>")
         lost = [(f'<?{target[:40]}?>', 'left out: it is another file, and none is ever fetched') for target in instructions]
-        reader = _Reader(root, _own_styles(root, lost), lost, outline, copies)
+        reader = _Reader(_own_styles(root, lost), lost, outline, copies)
         reader.size, matrix, viewport = _canvas(reader.own[root], size)
         reader.visit(root, _Here(matrix, viewport, dict.fromkeys(INHERITED)))
     except ValueError as e: raise ValueError(f"{name}: {e}") from None

@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 # %% ../nbs/34_training.ipynb #010e59d4
 from .command import stoppable
 from .imageopt import _device, _optimiser
-from .runs import accelerator, check_same, claimed, optimiser_state, provided, read_tensors, restore_optimiser, torch_threads, write_tensors
+from .runs import accelerator, check_same, claimed, optimiser_state, read_tensors, restore_optimiser, torch_threads, write_tensors
 from .scene import replacing
 
 # %% ../nbs/34_training.ipynb #d1424232
@@ -183,7 +183,23 @@ class _Step(nn.Module):
     def forward(self, images, labels): return self.loss_fn(self.model, images, labels)
 
 # %% ../nbs/34_training.ipynb #bc3851e2
+def _in_order(split, batch_size, num_workers, acc):
+    "A split's batches, and what reads them."
+    batches = _Batches(len(split), batch_size, rank=acc.process_index if acc else 0, of=acc.num_processes if acc else 1)
+    return batches, _loader(split, batches, num_workers)
+
 @torch.no_grad()
+def _averages(model, loss_fn, batches, loader, device, acc):
+    was, total = model.training, 0.
+    model.eval()
+    try:
+        for i, (images, labels) in enumerate(loader):
+            loss, more = loss_fn(model, images.to(device), labels.to(device))
+            total = total + torch.stack([loss, *more.values()]).double() * batches.weight(i)[0]
+    finally: model.train(was)
+    if acc: total = acc.reduce(total, 'sum')
+    return dict(zip(['loss', *more], (total / batches.n).tolist()))
+
 def evaluate(
     model:nn.Module,
     loss_fn, # (model, images, labels) -> (scalar loss, {name: scalar})
@@ -196,16 +212,7 @@ def evaluate(
     "Average loss and measures over a split."
     if not len(split): raise ValueError("there is nothing to evaluate on: the split is empty")
     if batch_size % 1 != 0 or batch_size < 1: raise ValueError(f"batch_size {batch_size} must be a whole number of 1 or more")
-    batches = _Batches(len(split), batch_size, rank=acc.process_index if acc else 0, of=acc.num_processes if acc else 1)
-    was, total = model.training, 0.
-    model.eval()
-    try:
-        for i, (images, labels) in enumerate(_loader(split, batches, num_workers)):
-            loss, more = loss_fn(model, images.to(device), labels.to(device))
-            total = total + torch.stack([loss, *more.values()]).double() * batches.weight(i)[0]
-    finally: model.train(was)
-    if acc: total = acc.reduce(total, 'sum')
-    return dict(zip(['loss', *more], (total / len(split)).tolist()))
+    return _averages(model, loss_fn, *_in_order(split, batch_size, num_workers, acc), device, acc)
 
 # %% ../nbs/34_training.ipynb #84cb391a
 class Trainer:
@@ -257,7 +264,7 @@ def _prepare(self:Trainer, optimiser, weight_decay, device):
     self.step_fn = _Step(self.model, self.loss_fn)
     if self.acc: self.step_fn = self.acc.prepare(self.step_fn)
     self.batches = _Batches(len(self.train), c['batch_size'], True, c['drop_last'], c['seed'], self.rank, self.of)
-    self.loader = _loader(self.train, self.batches, self.num_workers)
+    self.loader, self.val_reader = _loader(self.train, self.batches, self.num_workers), None
     self.epoch, self.history, self.seconds, self.stopped = 0, History(), [], False
 
 @patch(as_prop=True)
@@ -340,7 +347,9 @@ def evaluate(self:Trainer,
     split, # images and labels
 )->dict: # loss, and what else `loss_fn` reports
     "Averages over a split, as the model is now."
-    return evaluate(self.model, self.loss_fn, split, self.config['batch_size'], self.device, self.num_workers, self.acc)
+    if split is not self.val or not len(split): return evaluate(self.model, self.loss_fn, split, self.config['batch_size'], self.device, self.num_workers, self.acc)
+    if self.val_reader is None: self.val_reader = _in_order(split, self.config['batch_size'], self.num_workers, self.acc)     # its processes stay for all epochs
+    return _averages(self.model, self.loss_fn, *self.val_reader, self.device, self.acc)
 
 # %% ../nbs/34_training.ipynb #a7e7ba0f
 @patch

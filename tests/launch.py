@@ -101,5 +101,7 @@ def measured(f, *args, seconds=120):
     try:
         assert mine.poll(seconds), f'no answer within {seconds} s'
         return mine.recv()
-    except EOFError: raise AssertionError(f'it died: {p.join()} {p.exitcode}')
+    except EOFError:
+        p.join()
+        raise AssertionError(f'it died: {p.exitcode}') from None
     finally: p.kill(); p.join()

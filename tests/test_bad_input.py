@@ -2,7 +2,7 @@
 
 `CASES` holds a call that is fine for each public name, and each argument is then spoiled in every way that suits its kind. A new public function
 without a case, or without a reason in `ELSEWHERE`, fails `test_nothing_public_is_left_out`. DSKETCH_LONG=1 also spoils two arguments at a time, by lot."""
-import dataclasses, importlib, inspect, io, itertools, math, os, pkgutil, random, re, signal, warnings
+import dataclasses, importlib, inspect, io, math, os, pkgutil, random, re, signal, warnings
 from contextlib import redirect_stderr, redirect_stdout
 from contextlib import contextmanager
 from functools import partial
@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 import dsketch_nb
-from dsketch_nb import autoencoders, classifiers, data, decoders, encoders, experiments, imageopt as io_, losses, placement, raster, training
-from dsketch_nb.autoencoders import AutoEncoder, Decoder, Drawing, Encoder, VariationalAutoEncoder
+from dsketch_nb import classifiers, data, decoders, encoders, experiments, imageopt as io_, losses, placement, raster, training
+from dsketch_nb.autoencoders import AutoEncoder, Decoder, Drawing, VariationalAutoEncoder
 from dsketch_nb.perceptual import MissingWeights
 from dsketch_nb.scene import Group, Scene
 

@@ -1,16 +1,15 @@
 """Classifiers under hard conditions: commands end to end, killed and resumed, fed with what they must refuse."""
 import json, os, shutil, signal, subprocess, sys
-from pathlib import Path
 
 import pytest, torch
 from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 from torch import nn
 
-from dsketch_nb.classifiers import (Classifier, LakeThesisCNN, MnistCNN, ScaledMnistCNN, barlow_loss, cross_correlation, load_classifier, main, main_barlow,
+from dsketch_nb.classifiers import (Classifier, barlow_loss, cross_correlation, load_classifier, main, main_barlow,
                                     on_black, train_classifier, train_classifier_barlow, view)
 from dsketch_nb.data import DataSet, Digits, Split
-from dsketch_nb.training import Callback, provided, read_tensors, write_tensors
+from dsketch_nb.training import read_tensors, write_tensors
 
 @pytest.fixture(autouse=True, scope='module')
 def one_thread():

@@ -126,6 +126,12 @@ def test_double_backward_is_refused():
     g, = torch.autograd.grad(draw(v, (9, 9), .01).square().sum(), v, create_graph=True)
     with pytest.raises(RuntimeError, match='once_differentiable'): g.sum().backward()
 
+def test_what_numbers_cannot_hold_is_refused():
+    v = torch.rand(400, 5, 2, dtype=torch.float64)*2 - 1
+    for far in (1e155, 1e200, -1e308):
+        v[7, 2, 1] = far
+        with pytest.raises(ValueError, match='beyond what numbers can hold'): draw(v, (64, 64), .01)
+
 @pytest.mark.parametrize('change, names', [
     (dict(sigma2=0.), 'sigma2'), (dict(sigma2=-1.), 'sigma2'), (dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=torch.ones(7)), 'sigma2'),
     (dict(vertices=torch.zeros(5, 2, 3)), 'vertices'), (dict(vertices=torch.zeros(5, 0, 2)), 'vertices'), (dict(vertices=torch.full((5, 2, 2), math.nan)), 'vertices'),

@@ -1,5 +1,6 @@
 """The command `autoencoder-experiment` from end to end: every class it offers, killed, launched twice, fed with broken files."""
 import io, json, math, os, re, subprocess, sys, time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from dsketch_nb.autoencoders import Decoder, Encoder
 from dsketch_nb.data import DataSet, Digits
-from dsketch_nb.experiments import DrawingPad, about_autoencoder, answer_pen, centred_ink, draw_pictures, load, main, pen_image, read_picture, train_autoencoder
+from dsketch_nb.experiments import DrawingPad, about_autoencoder, answer_pen, centred_ink, draw_pictures, in_colours, load, main, pen_image, read_picture, sharp_image, train_autoencoder
 from dsketch_nb.runs import provided
 from dsketch_nb.training import Callback, save_weights
 
@@ -352,6 +353,11 @@ def test_what_somebody_wrote_is_answered(capsys):
     assert torch.allclose(larger.groups[0].params, scene.groups[0].params, atol=1e-3)
     pad = DrawingPad(model, seven)
     assert pad.answer == scene.to_svg(scale=10) and pad.still().size == (2*280 + 16, 280)
+    strokes = replace(model.decoder.strokes(model.encode(seen[None])), ink=torch.ones(1, len(scene)))
+    strokes.ink[0, 0], strokes.ink[0, 1] = 0, .5
+    faint, = in_colours(strokes)                                       # a stroke without ink is none
+    assert len(faint) == len(strokes.scenes()[0]) == len(scene) - 1
+    assert np.asarray(sharp_image(faint)).mean() > np.asarray(sharp_image(in_colours(replace(strokes, ink=strokes.ink.ceil()))[0])).mean()
     pad.strokes = [[['x']]]
     assert 'Error' in pad.caption and pad.answer == scene.to_svg(scale=10)
     pad.strokes = [[[.2, .2]]]                                         # a dot

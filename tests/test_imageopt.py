@@ -6,6 +6,7 @@ import pytest, torch
 from PIL import Image
 
 from dsketch_nb.imageopt import Callback, imageopt, load_picture
+from dsketch_nb.losses import MSELoss
 from dsketch_nb.scene import Scene
 
 command = Path(sys.executable).parent/'imageopt'
@@ -27,8 +28,8 @@ def test_everything_it_can_write(tmp_path):
 
 @pytest.mark.parametrize('change, names', [
     (['nowhere.jpg'], 'nowhere.jpg'), ([__file__], 'not an image'), (['--lines', 0], 'no strokes'), (['--lines', -5], 'lines -5'), (['--width', 0], 'width 0'),
-    (['--init-sigma2', 0], 'sigma2 0'), (['--crs', 2, '--crs-points', 1], 'crs_points 1'), (['--loss', 'NoLoss'], 'NoLoss'), (['--optimiser', 'NoOptimiser'], 'NoOptimiser'),
-    (['--final-raster', 'no/folder/x.png'], 'no/folder'), (['--device', 'cuda:99'], 'cuda:99'), (['--iters', 0], 'iters 0'), (['--lr', -1], 'lr -1'), (['--restarts'], 'opt_sigma2'), (['--colours'], '--colours'), (['--preset', 'oils'], 'oils'), (['--film', 'a.txt'], 'a.txt'), (['--animation', 'a.svg'], 'a.svg')])
+    (['--init-sigma2', 0], 'sigma2 0'), (['--crs', 2, '--crs-points', 1], 'crs_points 1'), (['--loss', 'NoLoss'], 'NoLoss'), (['--optimiser', 'NoOptimiser'], 'NoOptimiser'), (['--optimiser', 'LBFGS'], 'LBFGS'), (['--optimiser', 'SparseAdam'], 'SparseAdam'),
+    (['--final-raster', 'no/folder/x.png'], 'no/folder'), (['--device', 'cuda:99'], 'cuda:99'), (['--device', 'meta'], 'device meta'), (['--device', 'xpu:9'], 'device xpu:9'), (['--iters', 0], 'iters 0'), (['--lr', -1], 'lr -1'), (['--restarts'], 'opt_sigma2'), (['--colours'], '--colours'), (['--preset', 'oils'], 'oils'), (['--film', 'a.txt'], 'a.txt'), (['--animation', 'a.svg'], 'a.svg')])
 def test_bad_input_is_one_clear_line(tmp_path, change, names):
     (tmp_path/'keep.png').write_bytes(b'precious')
     args = [*change, *base[1:]] if not str(change[0]).startswith('-') else [*base, *change]
@@ -88,6 +89,20 @@ def test_a_drawing_to_start_from_and_a_file_for_the_plotter(tmp_path):
         r = run(*how, *flags, cwd=tmp_path)
         assert r.returncode == 2 and 'Traceback' not in r.stderr and what in r.stderr.strip().split('\n')[-1], r.stderr
     assert not (tmp_path/'q.svg').exists()
+
+def test_a_mistyped_option_leaves_no_folder_behind(tmp_path):
+    for flags, what in ((['--paper', 'wihte'], 'wihte'), (['--preset', 'paint', '--opacity', 2], '2'), (['--loss', 'BlurredMSELoss', '--lines', 9, '--blur-sigma', -1], '-1')):
+        r = run('sample:china', '--output', 'run', *flags, cwd=tmp_path)
+        assert r.returncode == 2 and 'Traceback' not in r.stderr and what in r.stderr.strip().split('\n')[-1], r.stderr
+        assert not list(tmp_path.iterdir())
+
+def test_a_loss_that_is_an_object_takes_no_options():
+    with pytest.raises(ValueError, match='no option itres, blur'): imageopt('sample:china', MSELoss(), lines=3, width=20, itres=5, blur=3)
+
+def test_chains_of_curves_stay_where_they_are():
+    chains = Scene(27, 40).add('segments', torch.zeros(0, 2, 2)).add('beziers', torch.rand(4, 7, 2) - .5, sigma2=1e-9)
+    scene = imageopt('sample:china', 'MSELoss', init=chains, width=40, iters=100, opt_sigma2=True, sigma2_lr=1e-9, restarts=True)       # widths that vanish
+    assert [g.params.shape for g in scene.groups] == [(4, 7, 2)]
 
 def jpg(path, size): Image.linear_gradient('L').resize(size).convert('RGB').save(path, quality=80); return path
 

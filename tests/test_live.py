@@ -1,7 +1,6 @@
 """The live optimiser: its engine alone, the widget driven as a hand drives it, and both in a browser."""
 import io, math, re, subprocess, sys, threading, time, xml.etree.ElementTree as ET
 from base64 import b64decode
-from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat, pytest, torch
@@ -119,7 +118,7 @@ def test_grey_and_inverted():
 def test_bad_input_is_refused_at_the_door(make, says):
     with pytest.raises((ValueError, FileNotFoundError), match=says): LiveRun(**dict(image='sample:china') | SMALL | make)
 
-@pytest.mark.parametrize('changes, says', [(dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=-1.), 'sigma2 -1'), (dict(lr=0.), 'lr 0'), (dict(lines=0), 'lines 0'), (dict(lines=2.5), 'lines 2.5'), (dict(points=3), 'points cannot'),
+@pytest.mark.parametrize('changes, says', [(dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=-1.), 'sigma2 -1'), (dict(lr=0.), 'lr 0'), (dict(lines=0), 'lines 0'), (dict(lines=2.5), 'lines 2.5'), (dict(lines=5.), 'lines 5.0'), (dict(lines='7'), "lines '7'"), (dict(points=3), 'points cannot'),
     (dict(model='oil'), 'oil'), (dict(loss='NoLoss'), 'NoLoss'), (dict(seed=3), 'seed cannot')])
 def test_a_wrong_setting_changes_nothing(changes, says):
     run, other = a_run(), a_run()
@@ -244,6 +243,18 @@ def test_closed_is_closed():
     assert (len(shown), r.run.iteration) == (n, i) and any(f.cancelled() for f in waiting) and all(f.done() for f in waiting)
     with pytest.raises(RuntimeError, match='closed'): r.start()
     r.close()                                                    # twice does no harm
+
+def test_closed_in_the_middle_of_a_step_it_stays_closed():
+    class Slow(Counter):
+        "Whose number takes a while to be read."
+        @property
+        def iteration(self): time.sleep(.05); return self.n
+        @iteration.setter
+        def iteration(self, n): self.n = n
+    r = Runner(Slow(0.))
+    r.start(); time.sleep(.12)
+    r.close()
+    assert r.wait(0) and not r.running
 
 def test_two_at_once_do_what_each_does_alone():
     alone = [a_run(seed=s, model=m) for s, m in ((1, 'ink'), (2, 'paint'))]

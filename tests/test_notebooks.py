@@ -29,7 +29,6 @@ def test_a_stale_picture_is_seen():
     "Planted: another picture, one gone, one too many; of a chart, a curve that has changed, a title, a word. As made by another version of matplotlib, the same chart passes, and another picture does not."
     import base64, io
     from matplotlib.figure import Figure
-    from PIL import Image
     def plot(k=1., words='error', by=None, size=10, **more):
         "A line chart as the pages show them."
         fig, f = Figure(figsize=(4, 2.4), dpi=80), io.BytesIO()

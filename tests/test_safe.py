@@ -1,15 +1,14 @@
 """What a file can do here is be read: nothing is unpickled, nothing is written but where it was asked for, nobody is called."""
-import ast, io, json, os, pickle, re, stat, zipfile
+import ast, io, os, pickle, re, stat, zipfile
 from pathlib import Path
 
 import numpy as np, pytest, torch
 from PIL import Image
-from safetensors.torch import save as to_bytes
 
 import dsketch_nb
-from dsketch_nb import data, oneshot, perceptual
+from dsketch_nb import oneshot, perceptual
 from dsketch_nb.classifiers import load_classifier
-from dsketch_nb.data import MNIST, Omniglot, QuickDraw, read_npz, unpack
+from dsketch_nb.data import MNIST, Omniglot, read_npz, unpack
 from dsketch_nb.experiments import load
 from dsketch_nb.imageopt import imageopt, load_picture
 from dsketch_nb.oneshot import one_shot_folder
@@ -17,7 +16,7 @@ from dsketch_nb.perceptual import MissingWeights, read_weights
 from dsketch_nb.runs import read_tensors
 from dsketch_nb.scene import Scene
 
-from launch import call, measured, watch
+from launch import call, watch
 from test_stopped import LINES, pictures
 from test_oneshot import rounds
 
@@ -169,7 +168,7 @@ def test_an_archive_is_whole_or_absent_and_bounded(tmp_path):
     bad = bytearray(whole)
     bad[whole.index(b'run02/b') + 9] ^= 255                                        # the second entry is damaged
     (tmp_path/'c.zip').write_bytes(bad)
-    with pytest.raises(zipfile.BadZipFile): unpack(tmp_path/'c.zip', tmp_path/'out')
+    with pytest.raises(ValueError, match='c.zip is damaged'): unpack(tmp_path/'c.zip', tmp_path/'out')
     assert not list((tmp_path/'out').iterdir())
     where = tmp_path/'omniglot-one-shot'
     where.mkdir()

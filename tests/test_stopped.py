@@ -2,7 +2,6 @@
 
 DSKETCH_LONG=1 does each at twenty random moments, and at every single file that is written."""
 import csv, io, json, os, random, shutil, signal, subprocess, sys, time
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest, torch

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from dsketch_nb.scene import KINDS, Scene
+from dsketch_nb import svg as svg_
+from dsketch_nb.scene import Scene
 from dsketch_nb.svg import LIMITS, read_svg
 
 pytest.importorskip('svgelements'), pytest.importorskip('cssselect2')
@@ -144,6 +145,17 @@ def test_gradient_is_its_mean():
     body = '<linearGradient id="a"><stop stop-color="#f00"/><stop stop-color="#00f" stop-opacity=".5"/></linearGradient><linearGradient id="b" xlink:href="#a"/><path d="M0 0h9" stroke="url(#b)"/>'
     s, _ = loud(doc(body))
     assert s.strokes()[0].colour == (.5, 0, .5) and s.strokes()[0].alpha == .75
+
+def test_a_gradient_without_any_paint_is_named():
+    s, said = loud(doc('<linearGradient id="a"><stop stop-color="none"/></linearGradient><path id="p" d="M0 0h9" stroke="url(#a)"/>'))
+    assert not len(s.strokes()) and 'unpack' not in str(said)
+
+def test_the_height_of_a_tree_is_measured_once():
+    seen = []
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(svg_, '_height', lambda root: seen.append(root) or 3)
+        read_svg(doc('<style>' + 'a b{x:1}'*50 + '</style><path stroke="red" d="M0 0h9"/>'))
+    assert len(seen) == 1
 
 def test_outline():
     svg = doc('<circle cx="60" cy="40" r="30" fill="red"/><rect width="9" height="9" fill="#00f" stroke="lime"/>', style='stroke-linejoin="round"')

@@ -1,6 +1,5 @@
 """The training loop under hard conditions: killed, launched twice, fed with broken files."""
 import json, os, runpy, signal, subprocess, sys
-from pathlib import Path
 
 import pytest, torch
 from hypothesis import given, settings, strategies as st
