@@ -29,10 +29,10 @@ from .classifiers import Classifier, load_classifier
 from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
 from .data import DataSet
 from .draw import draw
-from .imageopt import _device, load_picture, named_images
+from .imageopt import load_picture, named_images
 from .losses import Loss, ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights, _NetLoss
-from .runs import provided, read_tensors, torch_threads
+from .runs import provided, read_tensors, torch_device, torch_threads
 from .raster import pixel_pitch
 from .scene import PROFILES, Scene, replacing
 from .training import Progress, Samples, Sigma2Schedule, Trainer, evaluate, load_weights, svg_sheet, take
@@ -129,7 +129,7 @@ def train_autoencoder(
     "Train an auto-encoder and test it."
     config = configure(dataset=dataset, encoder=encoder, decoder=decoder, loss=loss, **kwargs)
     s, find = Settings(**_of(Settings, config)), {k: f.find(config[k]) for k, f in FAMILIES.items()}
-    widths, device = _widths(config), _device(s.device)
+    widths, device = _widths(config), torch_device(s.device)
     data = build(find['dataset'], _of(find['dataset'], config))
     shape = [data.channels, *data.size]
     torch.manual_seed(s.seed)
@@ -171,7 +171,7 @@ def load(
     model = build_autoencoder(config, config['shape'])
     load_weights(model, (about, tensors), path)
     model.decoder.sigma2, model.about = _widths(config).at(max(about['epoch'] - 1, 0)), about | {'config': config}
-    return model.eval().to(_device(device))
+    return model.eval().to(torch_device(device))
 
 # %% ../nbs/36_experiments.ipynb #79152f4d
 def ink_distances(
@@ -235,7 +235,7 @@ def evaluate_autoencoder(
     data = build(source, _of(source, (config if same else {}) | changes))
     shape = [data.channels, *data.size]
     if shape != config['shape']: raise ValueError(f"{weights} draws images of {' x '.join(map(str, config['shape']))}, {type(data).__name__} has {' x '.join(map(str, shape))}: choose other data, or other weights")
-    device, reader = _device(s.device), classifier_for(data, classifier_weights, classifier_model)
+    device, reader = torch_device(s.device), classifier_for(data, classifier_weights, classifier_model)
     with torch_threads(1 if device.type == 'cpu' else None):
         got = evaluate(model, Measures(reader and reader.to(device)), data.test, s.batch_size, device, s.num_workers)
     n, inked = len(data.test), got['inked']

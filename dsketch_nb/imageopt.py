@@ -9,7 +9,7 @@ __all__ = ['LARGEST', 'COUNTS', 'PRESETS', 'OUTPUTS', 'open_picture', 'upright',
            'image_files', 'named_images', 'imageopt_folder', 'main']
 
 # %% ../nbs/20_imageopt.ipynb #a2dd533e
-import argparse, csv, functools, glob, hashlib, inspect, io, json, math, signal, sys, time, warnings
+import argparse, csv, glob, hashlib, io, json, math, signal, sys, time, warnings
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from tqdm.auto import tqdm
 from .raster import pixel_pitch
 from .scene import Scene, replacing
 from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
-from .runs import accelerator, check_same, claimed, optimiser_state, read_tensors, restore_optimiser, torch_threads, write_tensors
+from .runs import accelerator, check_same, claimed, optimiser_state, read_tensors, restore_optimiser, torch_device, torch_optimiser, torch_threads, write_tensors
 from .losses import Loss, blur
 from .perceptual import MissingWeights   # and its losses are known by name from here on
 from .placement import image_gradient, removal_cost, strokes_along
@@ -457,23 +457,6 @@ class Checkpoint(Callback):
         if o.iteration % self.every == 0 and o.iteration < o.iters: o.save(self.path)
 
 # %% ../nbs/20_imageopt.ipynb #2006d9b0
-_OTHERS = 'LBFGS', 'SparseAdam'             # these want the loss as a function, and sparse gradients
-
-def _optimiser(name, betas=None):
-    "Class and options of an optimiser."
-    cls = getattr(torch.optim, name, None)
-    if not (inspect.isclass(cls) and issubclass(cls, torch.optim.Optimizer) and cls is not torch.optim.Optimizer) or name in _OTHERS:
-        known = [k for k, v in vars(torch.optim).items() if inspect.isclass(v) and issubclass(v, torch.optim.Optimizer) and v is not torch.optim.Optimizer and k not in _OTHERS]
-        raise ValueError(f"optimiser {name!r} is not in torch.optim, or takes another kind of step: expected one of {', '.join(sorted(known))}")
-    return functools.partial(cls, **({'betas': tuple(betas)} if betas and 'betas' in inspect.signature(cls).parameters else {}))
-
-def _device(name):
-    try: device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    except RuntimeError: raise ValueError(f"device {name!r} is not known: try cpu or cuda") from None
-    try: torch.zeros(1, device=device).item()
-    except (RuntimeError, NotImplementedError, AssertionError): raise ValueError(f"device {name} is not there: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu") from None
-    return device
-
 def _positive(**values):
     for k, v in values.items():
         if v is not None and not 0 < v < math.inf: raise ValueError(f"{k} {v} must be above 0")
@@ -535,7 +518,7 @@ def _check_settings(self):
     "Refuse what cannot be done, before anything is done."
     _positive(**{k: getattr(self, k) for k in ('iters', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'lr', 'final_lr', 'sigma2_lr', 'colour_lr')})
     if self.betas and (len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas)): raise ValueError(f"betas {tuple(self.betas)} must be two numbers in [0, 1), such as 0.9 0.95")
-    _optimiser(self.optimiser, self.betas)
+    torch_optimiser(self.optimiser, self.betas)
     if self.start not in ('random', 'edges'): raise ValueError(f"start {self.start!r} is not one of random, edges")
     if self.model not in ('ink', 'paint'): raise ValueError(f"model {self.model!r} is not one of ink, paint")
     if self.restarts and not self.opt_sigma2: raise ValueError("restarts needs opt_sigma2: widths that are not learned do not vanish")
@@ -629,7 +612,7 @@ def imageopt(
     name, values = _defaults(preset, loss)
     values = {**values, **kwargs}
     s = Settings(**{k: values.pop(k) for k in options(Settings) if k in values})
-    device, target = _device(s.device), load_picture(image, s.width, s.colour, s.max_side)
+    device, target = torch_device(s.device), load_picture(image, s.width, s.colour, s.max_side)
     if not (s.colour or s.invert): target = 1 - target               # bright becomes ink, and ink is shown dark
     target = target.to(device)
     scene = _begin(target, s) if init is None else _from_drawing(init, target, s).to(device)
@@ -639,7 +622,7 @@ def imageopt(
     if isinstance(name, torch.nn.Module): name.to(device)
     way, widths = _along_the_way(scene, s, init is None)
     trained = _learned(scene, s.lr, s.colour_lr, s.opt_opacity, widths, s.sigma2_lr)
-    o = ImageOptimiser(scene, target, name, _optimiser(s.optimiser, s.betas)(trained, lr=s.lr), [*way, *callbacks], s.invert_sketch)
+    o = ImageOptimiser(scene, target, name, torch_optimiser(s.optimiser, s.betas)(trained, lr=s.lr), [*way, *callbacks], s.invert_sketch)
     o.config = _config(s, called, target)
     o.fit(s.iters)
     scene.history = o.history

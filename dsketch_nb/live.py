@@ -23,10 +23,10 @@ from torch import Tensor, nn
 # %% ../nbs/22_live.ipynb #7b3f1e34
 from .command import options, whole_number
 from .imageopt import COUNTS, Callback, ImageOptimiser, Settings, load_picture, loss_of
-from .imageopt import _anywhere, _begin, _check_counts, _device, _learned, _optimiser, _stem
+from .imageopt import _anywhere, _begin, _check_counts, _learned, _stem
 from .losses import blur
 from .placement import removal_cost, strokes_along
-from .runs import torch_threads
+from .runs import torch_device, torch_optimiser, torch_threads
 from .scene import Scene, replacing
 from .widgets import Picture, _img, _with_still, control, png, to_image
 
@@ -93,7 +93,7 @@ class LiveRun:
         self.loss, self.sigma2, self.memory, self.settings = loss, sigma2, memory, LIVE | kinds | settings
         s = _settings(sigma2, self.settings)
         if not memory >= 0: raise ValueError(f"memory {memory} must be a number of bytes, 0 or more")
-        self.device = _device(s.device)
+        self.device = torch_device(s.device)
         target = load_picture(image, s.width, s.colour, s.max_side)
         self.target = (target if s.colour or s.invert else 1 - target).to(self.device)
         self.name = _stem(image) if isinstance(image, (str, Path)) else 'drawing'
@@ -110,7 +110,7 @@ def reset(self:LiveRun):
     "Back to the start: the same random strokes, with the settings as they are now."
     s = _settings(self.sigma2, self.settings)
     loss, scene = _loss_fn(self.loss, self.target), _begin(self.target, s)
-    optimiser = _optimiser(s.optimiser, s.betas)(_learned(scene, s.lr, s.colour_lr, s.opt_opacity, [], None), lr=s.lr)
+    optimiser = torch_optimiser(s.optimiser, s.betas)(_learned(scene, s.lr, s.colour_lr, s.opt_opacity, [], None), lr=s.lr)
     self.rates = [g['lr']/s.lr for g in optimiser.param_groups]                # colours may learn at a multiple of the places' rate
     self.g = torch.Generator().manual_seed(s.seed + 2**33)                     # for strokes that join later
     self.past, self.curve, self.marks = Thinned(self._most(scene)), Thinned(300), []

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'write_tensors', 'provided', 'read_tensors', 'optimiser_state', 'restore_optimiser', 'check_same', 'claimed',
-           'accelerator', 'torch_threads']
+           'torch_device', 'torch_optimiser', 'accelerator', 'torch_threads']
 
 # %% ../nbs/07_runs.ipynb #cf05c582
-import json, os
+import inspect, json, os
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 # %% ../nbs/07_runs.ipynb #2f1b0834
@@ -109,6 +110,28 @@ def claimed(
         for o in folder.glob(f'{UNFINISHED}*'): o.unlink(missing_ok=True)
         yield
     finally: lock.release()
+
+# %% ../nbs/07_runs.ipynb #94139cb1
+def torch_device(
+    name:str=None, # such as 'cpu', 'cuda' or 'cuda:1'; None: 'cuda' if there, otherwise 'cpu'
+)->torch.device:
+    "A device that is there."
+    try: device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    except RuntimeError: raise ValueError(f"device {name!r} is not known: try cpu or cuda") from None
+    try: torch.zeros(1, device=device).item()
+    except (RuntimeError, NotImplementedError, AssertionError): raise ValueError(f"device {name} is not there: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu") from None
+    return device
+
+_OTHERS = 'LBFGS', 'SparseAdam'             # these want the loss as a function, and sparse gradients
+
+def torch_optimiser(
+    name:str, # a class of torch.optim
+    betas=None, # two numbers, for optimisers of Adam's kind
+): # makes the optimiser, given parameters and options
+    "An optimiser of PyTorch's that takes steps from gradients."
+    known = {k: v for k, v in vars(torch.optim).items() if inspect.isclass(v) and issubclass(v, torch.optim.Optimizer) and v is not torch.optim.Optimizer and k not in _OTHERS}
+    if name not in known: raise ValueError(f"optimiser {name!r} is not in torch.optim, or takes another kind of step: expected one of {', '.join(sorted(known))}")
+    return partial(known[name], **({'betas': tuple(betas)} if betas and 'betas' in inspect.signature(known[name]).parameters else {}))
 
 # %% ../nbs/07_runs.ipynb #84ce0edb
 def accelerator():

@@ -25,8 +25,7 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/34_training.ipynb #010e59d4
 from .command import stoppable
-from .imageopt import _device, _optimiser
-from .runs import accelerator, check_same, claimed, optimiser_state, read_tensors, restore_optimiser, torch_threads, write_tensors
+from .runs import accelerator, check_same, claimed, optimiser_state, read_tensors, restore_optimiser, torch_device, torch_optimiser, torch_threads, write_tensors
 from .scene import replacing
 
 # %% ../nbs/34_training.ipynb #d1424232
@@ -253,10 +252,10 @@ class Trainer:
 def _prepare(self:Trainer, optimiser, weight_decay, device):
     "Everything that depends on the machine."
     self.acc, c = accelerator(), self.config
-    self.device = self.acc.device if self.acc else _device(device)
+    self.device = self.acc.device if self.acc else torch_device(device)
     self.rank, self.of = (self.acc.process_index, self.acc.num_processes) if self.acc else (0, 1)
     self.model.to(self.device)
-    make = _optimiser(optimiser) if isinstance(optimiser, str) else optimiser
+    make = torch_optimiser(optimiser) if isinstance(optimiser, str) else optimiser
     trained = [p for p in self.model.parameters() if p.requires_grad]
     fused = {'fused': True} if getattr(make, 'func', make) in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD) else {}     # one kernel for all weights
     self.optimiser = make(trained, lr=self.schedule.initial, weight_decay=weight_decay, **fused)
