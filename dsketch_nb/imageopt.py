@@ -209,7 +209,7 @@ def fit(self:ImageOptimiser,
     with torch_threads(1), stoppable(signal.SIGINT):            # draw has threads of its own
         self._call('before_fit')
         try:
-            while self.iteration < self.iters: self.step()
+            for _ in range(self.iters - self.iteration): self.step()     # with `while`, Python 3.12 and 3.13 let an interruption between two rounds escape the `try`
         except KeyboardInterrupt:
             self.stopped = True
             print(f'stopped after {self.iteration} of {self.iters} iterations', file=sys.stderr)

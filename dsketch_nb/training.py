@@ -315,7 +315,7 @@ def fit(self:Trainer,
         self._call('before_fit')
         if resume and self.epoch: self._call('after_resume')
         try:
-            while self.epoch < self.epochs: self._fit_one()
+            for _ in range(self.epochs - self.epoch): self._fit_one()     # not `while`: see ImageOptimiser.fit
             if self.output and self.main_process:
                 save_weights(self.output/'model.safetensors', self.model, self.about())
                 self.history.save(self.output/'log.csv')           # a kill may have come between checkpoint and log
