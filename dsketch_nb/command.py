@@ -125,11 +125,11 @@ def stoppable(
     *signals, # which to answer; SIGINT, that is Ctrl-C, and SIGTERM unless given
 ):
     "Within, SIGTERM does what Ctrl-C does: it raises KeyboardInterrupt; and both wait until that can be borne. In another thread than the main one, nothing changes."
-    before, asked = {}, signal.SIGINT
+    before, asked, mine = {}, signal.SIGINT, sys._getframe(2)         # what lies below the `with` is none of our business
     def stop(s, frame):
         nonlocal asked
         asked, at = s, frame
-        while at:
+        while at and at is not mine:
             if at.f_globals.get('__name__', '').partition('.')[0] in _WAIT_FOR: return later()
             at = at.f_back
         if not callable(before[s]): raise KeyboardInterrupt
@@ -146,3 +146,4 @@ def stoppable(
     finally:
         sys.unraisablehook = hook
         for s, handler in before.items(): signal.signal(s, handler)
+        mine = None                                                   # a frame keeps all that it knows
