@@ -205,7 +205,7 @@ def fit(self:ImageOptimiser,
     iters:int, # how many more iterations
 )->Scene: # the scene, changed in place
     "Iterate; Ctrl-C ends it early and leaves the scene as good as it has become."
-    self.iters, self.stopped = self.iteration + iters, False
+    self.iters, self.stopped = self.iteration + whole_number(iters, 'iters', 0), False
     with torch_threads(1), stoppable(signal.SIGINT):            # draw has threads of its own
         self._call('before_fit')
         try:
@@ -516,7 +516,8 @@ class Settings:
 # %% ../nbs/20_imageopt.ipynb #aa1f2aa9
 def _check_settings(self):
     "Refuse what cannot be done, before anything is done."
-    _positive(**{k: getattr(self, k) for k in ('iters', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'lr', 'final_lr', 'sigma2_lr', 'colour_lr')})
+    whole_number(self.iters, 'iters')
+    _positive(**{k: getattr(self, k) for k in ('init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'lr', 'final_lr', 'sigma2_lr', 'colour_lr')})
     if self.betas and (len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas)): raise ValueError(f"betas {tuple(self.betas)} must be two numbers in [0, 1), such as 0.9 0.95")
     torch_optimiser(self.optimiser, self.betas)
     if self.start not in ('random', 'edges'): raise ValueError(f"start {self.start!r} is not one of random, edges")

@@ -341,6 +341,7 @@ def _fit_one(self:Trainer):
     self.save()
     self._call('after_epoch')
 
+# %% ../nbs/34_training.ipynb #e0c2648c
 @patch
 def evaluate(self:Trainer,
     split, # images and labels
