@@ -252,7 +252,6 @@ def _work(self:Runner):
     while True:
         with self._lock:
             asked = self._asked.popleft() if self._asked else None
-            if self.closed and asked: asked[1].cancel()
             if self.closed or not (asked or self.running):
                 self.running, self._thread = False, None
                 return

@@ -245,14 +245,18 @@ def test_closed_is_closed():
     r.close()                                                    # twice does no harm
 
 def test_closed_in_the_middle_of_a_step_it_stays_closed():
+    asked = threading.Event()
     class Slow(Counter):
-        "Whose number takes a while to be read."
+        "Closed while the runner asks how far it is."
         @property
-        def iteration(self): time.sleep(.05); return self.n
+        def iteration(self):
+            if sys._getframe(1).f_code.co_name == '_advance': asked.set(); time.sleep(.2)
+            return self.n
         @iteration.setter
         def iteration(self, n): self.n = n
-    r = Runner(Slow(0.))
-    r.start(); time.sleep(.12)
+    r = Runner(Slow())
+    r.start()
+    assert asked.wait(5)
     r.close()
     assert r.wait(0) and not r.running
 
