@@ -11,7 +11,7 @@ def other_picture(shown, than):
 
 @pytest.fixture(scope='module')
 def widgets_page(lab):
-    notebook = lab.open('04_widgets.ipynb')
+    notebook = lab.open('07_widgets.ipynb')
     notebook.run_all()
     yield notebook
     assert not notebook.errors                                                # nothing that the tests did made the console complain
