@@ -30,6 +30,7 @@ from .perceptual import MissingWeights, _NetLoss
 from .runs import provided, read_tensors, torch_device, torch_threads
 from .runs import replacing
 from .scene import PROFILES
+from . import sharp # profiles closest and fitted are known from here on
 from .training import Progress, Samples, Sigma2Schedule, Trainer, evaluate, load_weights, take
 from . import decoders, encoders                # known by name from here on
 
