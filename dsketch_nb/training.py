@@ -26,8 +26,7 @@ from tqdm.auto import tqdm
 # %% ../nbs/34_training.ipynb #010e59d4
 from .command import stoppable, whole_number
 from .runs import (Callback, WidthSchedule, accelerator, check_kinds, check_same, claimed, optimiser_state,
-    read_tensors, reading, restore_optimiser, seeded, torch_device, torch_optimiser, torch_threads, write_tensors)
-from .scene import replacing
+    read_tensors, reading, replacing, restore_optimiser, seeded, torch_device, torch_optimiser, torch_threads, write_tensors)
 
 # %% ../nbs/34_training.ipynb #d1424232
 _NUMBER = r'((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)'
