@@ -25,8 +25,7 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/34_training.ipynb #010e59d4
 from .command import stoppable
-from .runs import accelerator, check_same, claimed, optimiser_state, read_tensors, restore_optimiser, torch_device, torch_optimiser, torch_threads, write_tensors
-from .scene import replacing
+from .runs import accelerator, check_same, claimed, optimiser_state, read_tensors, restore_optimiser, torch_device, torch_optimiser, torch_threads, replacing, write_tensors
 
 # %% ../nbs/34_training.ipynb #d1424232
 _NUMBER = r'((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)'
