@@ -126,7 +126,7 @@ def main():
         return 0
     unclean, unexported = in_a_copy()
     bad = [f'{f} is not what the pages export: run `nbdev_export` and commit the result, or put your page back with `git checkout`' for f in unexported]
-    widgets = [p.relative_to(root).as_posix() for p in pages() if WIDGET in p.read_text(encoding='utf-8')]
+    widgets = [p.relative_to(root).as_posix() for p in pages() if any(WIDGET in o.get('data', {}) for c in json.loads(p.read_text(encoding='utf-8'))['cells'] for o in c.get('outputs', []))]
     read = [f for f in sorted({*unclean, *widgets}) if f.endswith('.ipynb') and only_read(root/f)]
     if read: bad.append(f"You have run and saved {len(read)} page{'s' if len(read) > 1 else ''} and changed no word: `git checkout -- {' '.join(read)}` puts back what is committed; `python tests/pages.py --strip {' '.join(read)}` keeps what is shown now.")
     bad += [f'{f} is not clean: run `nbdev_clean` and commit the result' for f in unclean if f not in read]
