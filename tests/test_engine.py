@@ -6,7 +6,8 @@ import pytest
 import torch
 from conftest import watched
 from dsketch_nb import widgets
-from dsketch_nb.imageopt import Cosine, ImageOptimiser, LearnWidths, load_picture
+from dsketch_nb.optimise import Cosine, ImageOptimiser, LearnWidths
+from dsketch_nb.pictures import load_picture
 from dsketch_nb.losses import blurred_mse_loss
 from dsketch_nb.placement import edge_direction, image_gradient, structure_tensor
 from dsketch_nb.raster import pixel_pitch
@@ -62,7 +63,8 @@ def plain(scene):
     return dict(height=scene.height, width=scene.width, compose=scene.compose, paper=list(scene.paper), groups=groups)
 
 def python_says(scene, grad):
-    "The picture [H, W, 3], and the gradients of sum(grad * picture) by everything."
+    "The picture [H, W, 3], and the gradients of sum(grad * picture) by everything: in double precision, since JavaScript reckons so with its single numbers."
+    scene, grad = scene.double(), grad.double()
     for g in scene.groups:
         for p in g.parameters(): p.requires_grad_()
     picture = scene.draw().movedim(0, -1).expand(scene.height, scene.width, 3)
@@ -86,16 +88,16 @@ def test_picture_and_gradients_are_those_of_draw(js):
     drawn, worst = 0, {}
     for i, (scene, grad, answer) in enumerate(zip(scenes, grads, answers)):
         picture, by = python_says(scene, grad)
-        off = {'picture': (torch.tensor(answer['picture']).view_as(picture) - picture).abs().max().item()}
+        off = {'picture': (torch.tensor(answer['picture'], dtype=torch.float64).view_as(picture) - picture).abs().max().item()}
         for k in ('params', 'colour', 'width', 'alpha'):
-            pairs = [(p[k], torch.tensor(a[k]).view_as(p[k])) for p, a in zip(by, answer['groups']) if p[k] is not None]
+            pairs = [(p[k], torch.tensor(a[k], dtype=torch.float64).view_as(p[k])) for p, a in zip(by, answer['groups']) if p[k] is not None]
             if k == 'params': pairs = [(p.sum(1), a.sum(1)) if g.tied else (p, a) for g, (p, a) in zip(scene.groups, pairs)]
             largest = max((p.abs().max().item() for p, _ in pairs), default=0.)
             drawn += largest > .01
             off[k] = max(((p - a).abs().max().item() for p, a in pairs), default=0.) / max(largest, .01)
         worst = {k: max((v, i), worst.get(k, (0., 0))) for k, v in off.items()}
     assert max(worst.values())[0] < 1e-4, worst
-    assert drawn > 600, 'most scenes must have something to differentiate'
+    assert drawn > 500, f'{drawn}: most scenes must have something to differentiate'
 
 # --- the rest of an iteration
 
