@@ -1,5 +1,5 @@
 """What a scene writes looks like what it draws, and comes back as it was."""
-import io, json, os, shutil, subprocess
+import io, json, math, os, shutil, subprocess
 import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
@@ -282,10 +282,10 @@ def test_load_refuses_other_contents(tmp_path):
     assert torch.equal(Scene.load(f).draw(), s.draw())
     save_file(tensors, f)
     with pytest.raises(ValueError, match='holds tensors but no scene'): Scene.load(f)
-    write(version=2)
-    with pytest.raises(ValueError, match='format 2.*upgrade'): Scene.load(f)
+    write(version=3)
+    with pytest.raises(ValueError, match='format 3.*upgrade'): Scene.load(f)
     without = {k: v for k, v in tensors.items() if 'sigma2' not in k}
-    for kw in (dict(about='{'), dict(about='[]'), dict(about='null'), dict(about='{}'), dict(version='one'), dict(height=0), dict(width='x'), dict(compose='oil'), dict(paper=None),
+    for kw in (dict(about='{'), dict(about='[]'), dict(about='null'), dict(about='{}'), dict(version='one'), dict(version=math.nan), dict(version=0), dict(version=True), dict(height=0), dict(height=10**400), dict(width=2**24 + 1), dict(width='x'), dict(compose='oil'), dict(paper=None),
                dict(groups=[]), dict(groups=[7]), dict(groups=[dict(kind='beziers', segments=3)]), dict(groups=[dict(kind='segments', chords=0)]), dict(groups=None),
                dict(tensors=without), dict(tensors={**tensors, 'more': torch.zeros(1)}), dict(tensors={**tensors, 'groups.0.colour': torch.zeros(4, 3)}),
                dict(tensors={**tensors, 'groups.0.params': torch.full((5, 2, 2), torch.nan)}), dict(tensors={})):
@@ -312,11 +312,11 @@ def test_writers_replace(kind, tmp_path):
 def test_unwritable(kind, tmp_path):
     s = random_scene(n=5, size=(9, 9))
     (tmp_path/'file').write_text('')
-    (tmp_path/'folder').mkdir()
-    for f in (tmp_path/'nowhere'/f'a.{kind}', tmp_path/'file'/f'a.{kind}', tmp_path/'folder', tmp_path/('x'*300)):
+    (tmp_path/f'folder.{kind}').mkdir()
+    for f in (tmp_path/'nowhere'/f'a.{kind}', tmp_path/'file'/f'a.{kind}', tmp_path/f'folder.{kind}', tmp_path/f"{'x'*300}.{kind}"):
         with pytest.raises(OSError, match='cannot write') as e: getattr(s, WRITERS[kind])(f)
         assert str(f) in str(e.value) and '\n' not in str(e.value)
-    assert sorted(os.listdir(tmp_path)) == ['file', 'folder']
+    assert sorted(os.listdir(tmp_path)) == ['file', f'folder.{kind}']
 
 @pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root may write anywhere')
 def test_no_permission(tmp_path):
