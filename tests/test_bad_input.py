@@ -122,7 +122,7 @@ ELSEWHERE = {
 
 def public():
     for m in pkgutil.iter_modules(dsketch_nb.__path__):
-        if m.name.startswith('_'): continue
+        if m.name.startswith('_') or m.name == 'all': continue             # `all` shows what others make
         try: module = importlib.import_module(f'dsketch_nb.{m.name}')
         except ImportError: continue                                                    # for other machines
         yield from (f'{m.name}.{k}' for k in module.__all__ if callable(getattr(module, k)))
