@@ -18,6 +18,7 @@ from PIL import Image
 
 # %% ../nbs/13_animation.ipynb #12fd1c41
 from . import sharp # its profiles are known by name from here on
+from .command import whole_number
 from .runs import check_suffix, replacing
 from .scene import (MULTIPLY, Group, Scene, mark_attributes, multiplies, svg_attributes,
                               svg_number, svg_opening, svg_path)
@@ -60,6 +61,7 @@ def by_elimination(
     seed:int=0, # of the estimates
 )->Tensor: # [N] the turn of each stroke, from 0
     "Strokes that can be spared come last: found by taking them away in rounds."
+    whole_number(rounds, 'rounds')
     scene, n = _fadeable(scene), len(scene)
     finished, g = scene.draw(), torch.Generator('cpu').manual_seed(seed)
     left = torch.arange(n, device='cpu')

@@ -534,6 +534,10 @@ def _profile(profile):
     raise ValueError(f"profile {profile!r} is not one of {', '.join(PROFILES)}{missing}, "
                      "nor a function (sigma, point) -> [(width, strength), ...]")
 
+def _check_scale(scale):
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale {scale} must be above 0: 1 is the canvas's own size")
+
 @patch
 def marks(self:Scene,
     profile:str|Callable='plain', # as for to_svg
@@ -543,7 +547,7 @@ def marks(self:Scene,
     "The sharp strokes that a file holds, in pixels of the canvas."
     profile = _profile(profile)
     whole_number(layers, 'layers')
-    if not 0 < scale < math.inf: raise ValueError(f"scale {scale} must be above 0: 1 is the canvas's own size")
+    _check_scale(scale)
     scene, make = profile.scene(self) if profile.scene else self, profile.stroke(layers)
     return [Mark(s, i, width/scale, colour, opacity)
             for i, s in enumerate(scene.strokes()) if s.sigma > 0
@@ -609,6 +613,7 @@ def page(self:Scene,
     svg_width:float|str|None=None, # the page's width in px, or with a unit: '120mm', '8in'; in place of scale
 )->Page:
     "How large a file of this drawing is."
+    _check_scale(scale)
     text, (h, w) = str(svg_width).strip(), self.size
     if svg_width is None: return Page(scale, svg_number(w*scale, 2), svg_number(h*scale, 2))
     found = re.fullmatch(r'([0-9]*\.?[0-9]+)\s*(px|mm|cm|in|pt|)', text)
