@@ -309,6 +309,7 @@ def read_character(
     path, # one of Omniglot's drawings, black on white
 )->np.ndarray: # [105, 105] bytes, ink is 255
     "The ink of a drawing of a character."
+    if not Path(path).is_file(): raise FileNotFoundError(f"{path} is not there: fetch it again")
     with reading(path, 'fetch it again'):
         with Image.open(path) as image:
             if image.size != Omniglot.size: raise ValueError(f"it has {image.size[1]} x {image.size[0]} pixels, expected 105 x 105")

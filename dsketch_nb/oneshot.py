@@ -23,6 +23,7 @@ from .command import ByName, add_class_flags, add_flags, build, flags_of, one_li
 from .data import centred, read_character, remove_empty, unpack
 from .losses import ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights, fetch_weights
+from .runs import reading
 
 # %% ../nbs/37_oneshot.ipynb #68bbc39e
 @dataclass
@@ -110,7 +111,7 @@ def read_run(
         pairs = [o.split() for o in labels.read_text(encoding='utf-8').split('\n') if o.strip()]
         if not pairs or any(len(o) != 2 for o in pairs): raise ValueError("expected an item and its example in each line")
         for o in (o for pair in pairs for o in pair):
-            if Path(o).is_absolute() or '..' in Path(o).parts: raise ValueError(f"{o} is not in the folder of the runs")
+            if Path(o).is_absolute() or '..' in Path(o).parts or len(o) > 200: raise ValueError(f"{o[:200]} is not in the folder of the runs")
     names = sorted({o for _, o in pairs})
     def ink(files): return torch.from_numpy(np.stack([read_character(folder.parent/o) for o in files]))[:, None].float() / 255
     answers = torch.tensor([names.index(o) for _, o in pairs], device='cpu')
