@@ -373,7 +373,7 @@ class ArrayPickle:
         if not isinstance(self.stack[-1], _Made): raise ValueError("it gives a state to what has none")
         self.stack[-1].append(state)
 
-    def load(self):
+    def run(self):
         "Run to the end; what is left on the stack."
         while (code := self.take(1)) != b'.':
             if code not in _INSTRUCTIONS: raise ValueError(f"it holds the instruction {code!r}, which no array needs")
@@ -437,7 +437,7 @@ def _arrays(archive, name):
     length = 2 if data[6:7] == b'\x01' else 4
     start = 8 + length + int.from_bytes(data[8:8 + length], 'little')
     if data[:6] != b'\x93NUMPY' or b"'|O'" not in data[:start]: raise ValueError(f"{name} is no array of arrays")
-    shape, kind, _, content = _parts(ArrayPickle(data[start:]).load())
+    shape, kind, _, content = _parts(ArrayPickle(data[start:]).run())
     if kind[1] != 'O' or not isinstance(content, list) or len(content) != math.prod(shape):
         raise ValueError(f"{name} is no list of arrays")
     # one array in a file may be named a million times
