@@ -28,8 +28,8 @@ def page_script(
     "The text of one of the package's scripts."
     return (files('dsketch_nb')/'static'/name).read_text(encoding='utf-8')
 
-# %% ../nbs/16_browser.ipynb #947e0b5b
-def _photo(image, side, wide=None):
+# %% ../nbs/16_browser.ipynb #a020a0e3
+def _photo(image, side):
     "A picture as the address of a JPEG's bytes, its longer side at most `side` pixels, and its (width, height)."
     image, f = upright(image, 'RGB'), io.BytesIO()
     image.thumbnail((side, side))
@@ -105,7 +105,7 @@ PAGE = """<!doctype html>
 </html>
 """
 
-# %% ../nbs/16_browser.ipynb #1e20e911
+# %% ../nbs/16_browser.ipynb #64de030e
 @patch
 def to_html(self:Scene,
     target=None, # the picture that the strokes are to become: a file, a PIL image or a tensor [C, H, W]; None: what they show now
@@ -114,15 +114,17 @@ def to_html(self:Scene,
 )->str: # an HTML document that needs nothing else
     "This drawing as a page of its own, which shows it, lays it stroke by stroke, and goes on optimising."
     _check_known(settings)
+    scene = _plain(self)
     if target is None: target = self.image()
     elif isinstance(target, Tensor): target = to_image(target)
     picture = upright(open_picture(target), 'RGB').resize((self.width, self.height))
     src, _ = _photo(picture, max(self.size))
     learned = dict(colour=any(g.colour is not None for g in self.groups),
                    opt_opacity=any(g.alpha is not None for g in self.groups))
-    sigma = sum(g.sigma2.sqrt().sum() for g in self.groups).item() / max(len(self), 1) / self.pitch
-    state = dict(label=title, side=max(self.size), paused=True, name='drawing', scene=_plain(self),
-                 settings=learned | dict(sigma=min(max(sigma, .45), 20.)) | settings)
+    widths = [sigma for g in scene['groups'] for sigma in g['sigma']]
+    sigma = min(max(sum(widths)/len(widths)/self.pitch, .45), 20.)
+    state = dict(label=title, side=max(self.size), paused=True, name='drawing', scene=scene,
+                 settings=learned | dict(sigma=sigma) | settings)
     return PAGE % (html.escape(title), _alive(state, src), page_script(), page_script('fit.js'))
 
 # %% ../nbs/16_browser.ipynb #4a8d36b0
