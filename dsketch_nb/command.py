@@ -28,7 +28,9 @@ class ByName:
     def find(cls, name:str)->type:
         "The class of that name in this family."
         if name in cls.known: return cls.known[name]
-        raise ValueError(f"{cls.family} {name!r} is not known: expected one of {', '.join(sorted(cls.known)) or 'none yet'}")
+        known = ', '.join(sorted(cls.known)) or 'none yet'
+        raise ValueError(f"{cls.family} {name!r} is not known: expected one of {known}; "
+                         "a class is known once its module is imported: import dsketch_nb.all for all of ours")
 
 # %% ../nbs/03_command.ipynb #dc14794a
 def whole_number(

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import dsketch_nb
-from dsketch_nb import classifiers, data, decoders, drawing_pad, encoders, experiments, imageopt as io_, losses, optimise, pictures, placement, raster, training
+from dsketch_nb import classifiers, data, decoders, drawing_pad, encoders, experiments, imageopt as io_, imageopt_command, losses, optimise, pictures, placement, raster, training
 from dsketch_nb.autoencoders import AutoEncoder, Decoder, Drawing, VariationalAutoEncoder
 from dsketch_nb.perceptual import MissingWeights
 from dsketch_nb.scene import Group, Scene
@@ -122,7 +122,7 @@ ELSEWHERE = {
 
 def public():
     for m in pkgutil.iter_modules(dsketch_nb.__path__):
-        if m.name.startswith('_'): continue
+        if m.name.startswith('_') or m.name == 'all': continue             # `all` shows what others make
         try: module = importlib.import_module(f'dsketch_nb.{m.name}')
         except ImportError: continue                                                    # for other machines
         yield from (f'{m.name}.{k}' for k in module.__all__ if callable(getattr(module, k)))
@@ -248,8 +248,8 @@ def test_two_at_a_time(name):
 
 # every flag of every command
 
-TINY = {'imageopt': (io_.main, ['ramp.png', '--lines', '5', '--iters', '2', '--loss', 'MSELoss', '--final-raster', 'f.png']),
-        'imageopt, paint': (io_.main, ['ramp.png', '--lines', '5', '--iters', '2', '--output', 'run']),
+TINY = {'imageopt': (imageopt_command.main, ['ramp.png', '--lines', '5', '--iters', '2', '--loss', 'MSELoss', '--final-raster', 'f.png']),
+        'imageopt, paint': (imageopt_command.main, ['ramp.png', '--lines', '5', '--iters', '2', '--output', 'run']),
         'autoencoder-experiment train': (experiments.main, ['train', '--dataset', 'Folder', '--dataset-root', 'photos', '--valset-size-per-class', '1', '--size', '12', '--epochs', '1', '--num-workers', '0', '--num-reconstructions', '2', '--output', 'run']),
         'autoencoder-experiment eval': (experiments.main, ['eval', '--weights', 'mnist-autoencoder', '--dataset', 'Folder', '--dataset-root', 'photos', '--valset-size-per-class', '1', '--num-workers', '0']),
         'autoencoder-experiment draw': (experiments.main, ['draw', '--weights', 'mnist-autoencoder', 'ramp.png', '--output', 'run']),
