@@ -14,7 +14,6 @@ __all__ = ['SinglePassSimpleLineDecoder', 'SinglePassPolyLineDecoder', 'SinglePa
 from dataclasses import replace
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from fastcore.basics import copy_func
 from fastcore.meta import delegates
 from .autoencoders import Decoder
@@ -190,18 +189,22 @@ class SinglePassColouredCRSDecoder(Coloured, SinglePassCRSDecoder): "Catmull-Rom
 
 # %% ../nbs/32_decoders.ipynb #770ffc74
 class _Switch(torch.autograd.Function):
-    "1 where `worth` is above 0 and 0 elsewhere; 1/2 where a stroke is tried, and there `worth` is pulled to what the trial shows."
-    @staticmethod
-    def forward(ctx, worth, tried):
-        ctx.save_for_backward(worth, tried)
-        return torch.where(tried, .5, (worth > 0).to(worth.dtype))
+    """1 where `worth` is above 0 and 0 elsewhere, but 1/2 where a stroke is `tried`.
+    There `worth` is pulled to what the trial shows: the gradient of (worth + grad/unit)^2 / 2, times the unit."""
+    generate_vmap_rule = True
 
     @staticmethod
-    @once_differentiable
+    def forward(worth, tried): return torch.where(tried, .5, (worth > 0).to(worth.dtype))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output): ctx.save_for_backward(*inputs)
+
+    @staticmethod
     def backward(ctx, grad):
         worth, tried = ctx.saved_tensors
-        unit = (grad.square() * tried).sum().div(tried.sum().clamp(min=1)).sqrt()    # the size of a usual effect, in whatever unit the loss has
-        return (grad + unit*worth) * tried, None                                     # of (worth + grad/unit)^2 / 2, times the unit
+        # the size of a usual effect, in whatever unit the loss has: a measure, not a function to derive
+        with torch.no_grad(): unit = (grad.square() * tried).sum().div(tried.sum().clamp(min=1)).sqrt()
+        return (grad + unit*worth) * tried, None
 
 # %% ../nbs/32_decoders.ipynb #2d6c20c8
 class Masked(_Mixin):

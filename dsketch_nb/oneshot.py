@@ -20,9 +20,10 @@ from scipy.spatial import cKDTree
 # %% ../nbs/37_oneshot.ipynb #72285163
 from .classifiers import load_classifier
 from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, stoppable
-from .data import _grey, _tidy, centred, unpack
+from .data import centred, read_character, remove_empty, unpack
 from .losses import ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights, fetch_weights
+from .runs import reading
 
 # %% ../nbs/37_oneshot.ipynb #68bbc39e
 @dataclass
@@ -50,7 +51,7 @@ class Hausdorff(OneShot):
     "The modified Hausdorff distance of the ink, each drawing on its centre of mass (Dubuisson & Jain 1994)."
     def costs(self, items, examples):
         a, b = ([cKDTree(ink_coordinates(o[0].double()).numpy()) for o in images] for images in (items, examples))
-        return torch.tensor([[self._distance(p, q) for q in b] for p in a], dtype=torch.float64)
+        return torch.tensor([[self._distance(p, q) for q in b] for p in a], dtype=torch.float64, device='cpu')
 
     def _distance(self, p, q):
         if not (p.n and q.n): return 0. if p.n == q.n else math.inf
@@ -89,26 +90,32 @@ def one_shot_folder(
     "Where the official runs lie, after fetching or unpacking them if need be."
     where = Path(root)/'omniglot-one-shot'
     if (where/'run01').is_dir(): return where
-    try:
-        zipped = where/'all_runs.zip'
-        unpack(zipped if zipped.is_file() else fetch_weights(ONE_SHOT_URL, where, md5='e8996daecdf12afeeb4a53a179f06b19'), where)
-    except (MissingWeights, ValueError, OSError):
-        _tidy(where, where.parent)
-        raise FileNotFoundError(f"the one-shot runs are not in {where} and cannot be fetched: download {ONE_SHOT_URL} and put it at {where/'all_runs.zip'}, or unpacked at {where}") from None
-    if not (where/'run01').is_dir(): raise ValueError(f"{where/'all_runs.zip'} holds no run01: fetch it again")
+    zipped = where/'all_runs.zip'
+    try: zipped = zipped if zipped.is_file() else fetch_weights(ONE_SHOT_URL, where, md5='e8996daecdf12afeeb4a53a179f06b19')
+    except (MissingWeights, OSError):
+        remove_empty(where, where.parent)
+        raise FileNotFoundError(f"the one-shot runs are not in {where} and cannot be fetched: "
+                                f"download {ONE_SHOT_URL} and put it at {zipped}, or unpacked at {where}") from None
+    unpack(zipped, where)
+    if not (where/'run01').is_dir(): raise ValueError(f"{zipped} holds no run01: delete it and fetch it again")
     return where
 
 def read_run(
     folder, # of one run: class_labels.txt names pairs of an item and its example
 )->Run:
-    "One official run."
+    "One official run. A damaged file, or one that names files elsewhere, is a ValueError that names it."
     folder = Path(folder)
-    try: pairs = [o.split() for o in (folder/'class_labels.txt').read_text().splitlines() if o.strip()]
-    except OSError: raise FileNotFoundError(f"{folder/'class_labels.txt'} is not there: fetch the runs again") from None
-    if not pairs or any(len(o) != 2 for o in pairs): raise ValueError(f"{folder/'class_labels.txt'} is damaged: expected an item and its example in each line; fetch the runs again")
+    labels = folder/'class_labels.txt'
+    if not labels.is_file(): raise FileNotFoundError(f"{labels} is not there: fetch the runs again")
+    with reading(labels, 'fetch the runs again'):
+        pairs = [o.split() for o in labels.read_text(encoding='utf-8').split('\n') if o.strip()]
+        if not pairs or any(len(o) != 2 for o in pairs): raise ValueError("expected an item and its example in each line")
+        for o in (o for pair in pairs for o in pair):
+            if Path(o).is_absolute() or '..' in Path(o).parts or len(o) > 200: raise ValueError(f"{o[:200]} is not in the folder of the runs")
     names = sorted({o for _, o in pairs})
-    def ink(files): return torch.from_numpy(np.stack([_grey(folder.parent/o) for o in files]))[:, None].float() / 255
-    return Run(folder.name, ink(names), ink([o for o, _ in pairs]), torch.tensor([names.index(o) for _, o in pairs]))
+    def ink(files): return torch.from_numpy(np.stack([read_character(folder.parent/o) for o in files]))[:, None].float() / 255
+    answers = torch.tensor([names.index(o) for _, o in pairs], device='cpu')
+    return Run(folder.name, ink(names), ink([o for o, _ in pairs]), answers)
 
 # %% ../nbs/37_oneshot.ipynb #4b602dfd
 def evaluate_one_shot(

@@ -208,7 +208,8 @@ def evaluate(
     "Average loss and measures over a split."
     if not len(split): raise ValueError("there is nothing to evaluate on: the split is empty")
     if batch_size % 1 != 0 or batch_size < 1: raise ValueError(f"batch_size {batch_size} must be a whole number of 1 or more")
-    return _averages(model, loss_fn, *_in_order(split, batch_size, num_workers, acc), device, acc)
+    # a loader draws a number of the caller's when it begins
+    with seeded(device=device): return _averages(model, loss_fn, *_in_order(split, batch_size, num_workers, acc), device, acc)
 
 # %% ../nbs/34_training.ipynb #84cb391a
 class Trainer:

@@ -277,7 +277,7 @@ def test_eval_measures_what_it_says(capsys, unbroken, reader, tmp_path):
     assert got['mse'] == pytest.approx((drawn - data.images).square().mean().item(), rel=1e-3)
     assert got['accuracy'] == pytest.approx((logits.argmax(1) == data.labels).float().mean().item(), abs=1e-3)
     far = np.array([distances_by_scipy(a[0].numpy(), b[0].numpy()) for a, b in zip(data.images, drawn)])
-    assert (got['chamfer'], got['modified_hausdorff']) == pytest.approx(tuple(far.mean(0)), rel=1e-3)
+    assert (got['ink_chamfer'], got['modified_hausdorff']) == pytest.approx(tuple(far.mean(0)), rel=1e-3)
     assert got['images'] == 360 and got['without_ink'] == 0
     kept = json.loads((tmp_path/'out/eval.json').read_text())
     assert kept['mse'] == pytest.approx(got['mse'], rel=1e-3) and kept['command'].startswith('autoencoder-experiment eval --weights')

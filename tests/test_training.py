@@ -6,7 +6,8 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from torch.utils.data import Dataset
 
-from dsketch_nb.training import Callback, Schedule, Trainer, _Batches, evaluate, load_weights, read_tensors, save_weights, write_tensors
+from dsketch_nb.runs import Callback, read_tensors, write_tensors
+from dsketch_nb.training import Schedule, Trainer, _Batches, evaluate, load_weights, save_weights
 
 # a run as a user's script: it draws digits, and may dawdle and say in which epoch it is
 SCRIPT = '''
@@ -18,7 +19,7 @@ from dsketch_nb.command import stoppable
 from dsketch_nb.decoders import SinglePassPolyLineDecoder
 from dsketch_nb.encoders import SimpleMLPEncoder
 from dsketch_nb.losses import MSELoss
-from dsketch_nb.training import Callback, DecoderWidths, Trainer
+from dsketch_nb.training import DecoderWidths, Trainer
 
 class Memory(torch.utils.data.Dataset):
     def __init__(self, images): self.images = images
