@@ -1,6 +1,7 @@
 """A browser, and JupyterLab to look at with it: one of each for all tests, started when the first test asks."""
 import json, os, secrets, shutil, signal, socket, subprocess, sys, time
 from ast import literal_eval
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -154,3 +155,19 @@ def lab(browser, tmp_path_factory):
         lab.ready()
         yield lab
     finally: lab.stop()
+
+@pytest.fixture(scope='session')
+def processed(tmp_path_factory):
+    "The project with its notebooks as `nbdev_docs` hands them to Quarto, below `_proc`. DSKETCH_PROCESSED names a folder where `python tests/built.py` has made them already."
+    import built
+    if there := os.environ.get('DSKETCH_PROCESSED'): return Path(there)
+    return built.process(tmp_path_factory.mktemp('site')).parent
+
+@pytest.fixture(scope='session')
+def site(processed, tmp_path_factory):
+    "The site, nearly, as HTML -> (folder, page -> what Pandoc complained of)."
+    import built
+    folder, pages = tmp_path_factory.mktemp('html'), sorted((processed/'_proc').rglob('*.ipynb'))
+    built.files(processed/'_proc', folder)
+    with ThreadPoolExecutor(2) as pool: said = list(pool.map(lambda p: built.build(p, processed/'_proc', folder), pages))       # Pandoc is a process of its own
+    return folder, {p.relative_to(processed/'_proc').as_posix(): o for p, o in zip(pages, said)}
