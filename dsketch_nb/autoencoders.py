@@ -156,7 +156,7 @@ class Encoder(nn.Module, ByName, family='encoder'):
     def __init__(self,
         size:tuple, # (height, width) of the images, pixels
         channels:int, # of the images: 1 for grey, 3 for colour
-        outputs:int, # numbers an image: the latent's size, or twice that for its mean and log-variance
+        outputs:int, # numbers an image: the latent's size, or twice that (mean, log-variance)
     ):
         super().__init__()
         (self.size, self.channels), self.outputs = canvas_of(size, channels), whole_number(

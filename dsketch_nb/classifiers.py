@@ -374,7 +374,7 @@ def load_classifier(
     channels:int|None=None, # of the images
     classes:int|None=None, # how many they have
     model:str|None=None, # the class it should be of
-    undecided:bool=False, # also take a network that has learned features only and cannot name classes yet
+    undecided:bool=False, # also take a network that has features, but no classes yet
 )->Classifier: # ready to read
     "A trained classifier."
     about, tensors = read_tensors(path)
@@ -522,21 +522,10 @@ def train_classifier_barlow(
         raise ValueError(
             f"{output} holds a run already: go on with it (--resume), or choose another folder"
         )
-    first = dict(
-        epochs=barlow_epochs,
-        batch_size=barlow_batch_size,
-        drop_last=len(data.train) > barlow_batch_size,
-    )
-    t = settings.trainer(
-        net,
-        barlow_twins_loss,
-        data,
-        config | dict(barlow=True),
-        output and output / 'barlow',
-        callbacks,
-        command,
-        **first
-    )
+    steps = dict(epochs=barlow_epochs, batch_size=barlow_batch_size)
+    steps['drop_last'] = len(data.train) > barlow_batch_size
+    first = output and output/'barlow', callbacks, command
+    t = settings.trainer(net, barlow_twins_loss, data, config | dict(barlow=True), *first, **steps)
     t.fit(resume)
     if t.stopped: return t
     net.lock(not finetune)

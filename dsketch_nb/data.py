@@ -36,9 +36,9 @@ from .runs import UNFINISHED, reading
 class Split(Dataset):
     "Images and labels, a batch at a time."
     def __init__(self,
-        source, # [N, C, H, W] in [0, 1]: a tensor, or anything that gives images for source[indices]
+        source, # [N, C, H, W] in [0, 1]: a tensor, or what gives images for source[indices]
         labels:Tensor, # [N] whole numbers
-        transforms=(), # functions of a batch [B, C, H, W], applied in order whenever a batch is taken
+        transforms=(), # functions of a batch [B, C, H, W], applied in order to each batch taken
     ):
         self.source, self.labels, self.transforms = (
             source,
@@ -340,7 +340,7 @@ class Omniglot(DataSet):
     def __init__(self,
         dataset_root:str='./data/', # folder that omniglot-py lies in, or is downloaded to
         dataset_seed:int=1234, # which images are set aside
-        valset_size_per_class:int=2, # images of each character set aside for validation, and as many for test
+        valset_size_per_class:int=2, # images of each character for validation, and as many for test
         skeleton:bool=False, # thin strokes to one pixel
         augment:bool=False, # turn, shear, scale and move the training images by lot
         part:str='background', # which half of the alphabets: background or evaluation
@@ -516,51 +516,32 @@ def _mark(s):
 
 def _append(s, items): s.stack[-1].extend(items)
 def _keep(s, k): s.memo[k] = s.stack[-1]
+def _value(o): return lambda s: s.push(o)
+def _number(size, signed=False): return lambda s: s.push(s.number(size, signed))
 def _bytes(size): return lambda s: s.push(s.take(s.number(size)))
 def _words(size): return lambda s: s.push(s.take(s.number(size)).decode())
 def _tuple(n): return lambda s: s.push(tuple(s.last(n)))
+def _recalled(size): return lambda s: s.push(s.memo[s.number(size)])
 
-# protocol and frame; memory
-# numbers, and what is there without a number
-# bytes, and text
-# tuples and lists
-# names, and what is to be done with them
 _INSTRUCTIONS = {
-    b'\x80': lambda s: s.take(1),
-    b'\x95': lambda s: s.take(8),
-    b'q': lambda s: _keep(s, s.number(1)),
-    b'r': lambda s: _keep(s, s.number(4)),
-    b'\x94': lambda s: _keep(s, len(s.memo)),
-    b'h': lambda s: s.push(s.memo[s.number(1)]),
-    b'j': lambda s: s.push(s.memo[s.number(4)]),
-    b'K': lambda s: s.push(s.number(1)),
-    b'M': lambda s: s.push(s.number(2)),
-    b'J': lambda s: s.push(s.number(4, True)),
+    # protocol and frame; memory
+    b'\x80': lambda s: s.take(1), b'\x95': lambda s: s.take(8),
+    b'q': lambda s: _keep(s, s.number(1)), b'r': lambda s: _keep(s, s.number(4)),
+    b'\x94': lambda s: _keep(s, len(s.memo)), b'h': _recalled(1), b'j': _recalled(4),
+    # numbers, and what is there without a number
+    b'K': _number(1), b'M': _number(2), b'J': _number(4, True),
     b'\x8a': lambda s: s.push(s.number(s.number(1), True)),
-    b'N': lambda s: s.push(None),
-    b'\x88': lambda s: s.push(True),
-    b'\x89': lambda s: s.push(False),
-    b'U': _bytes(1),
-    b'C': _bytes(1),
-    b'T': _bytes(4),
-    b'B': _bytes(4),
-    b'\x8e': _bytes(8),
-    b'X': _words(4),
-    b'\x8c': _words(1),
-    b'(': _mark,
-    b')': lambda s: s.push(()),
-    b't': lambda s: s.push(tuple(s.since_mark())),
-    b'\x85': _tuple(1),
-    b'\x86': _tuple(2),
-    b'\x87': _tuple(3),
-    b']': lambda s: s.push([]),
-    b'a': lambda s: _append(s, s.last(1)),
-    b'e': lambda s: _append(s, s.since_mark()),
-    b'c': lambda s: s.name(s.line(), s.line()),
-    b'\x93': lambda s: s.name(*s.last(2)),
-    b'R': ArrayPickle.call,
-    b'b': ArrayPickle.build,
-}
+    b'N': _value(None), b'\x88': _value(True), b'\x89': _value(False),
+    # bytes, and text
+    b'U': _bytes(1), b'C': _bytes(1), b'T': _bytes(4), b'B': _bytes(4), b'\x8e': _bytes(8),
+    b'X': _words(4), b'\x8c': _words(1),
+    # tuples and lists
+    b'(': _mark, b')': _value(()), b't': lambda s: s.push(tuple(s.since_mark())),
+    b'\x85': _tuple(1), b'\x86': _tuple(2), b'\x87': _tuple(3), b']': lambda s: s.push([]),
+    b'a': lambda s: _append(s, s.last(1)), b'e': lambda s: _append(s, s.since_mark()),
+    # names, and what is to be done with them
+    b'c': lambda s: s.name(s.line(), s.line()), b'\x93': lambda s: s.name(*s.last(2)),
+    b'R': ArrayPickle.call, b'b': ArrayPickle.build}
 
 # %% ../nbs/33_data.ipynb #11d8e6c7
 def _text(o): return o.decode('ascii') if isinstance(o, bytes) else o
@@ -639,7 +620,7 @@ def _drawn(points, lengths, strokes):
 
 def read_npz(
     path, # a sketch-rnn file, such as yoga.npz
-)->list: # of training and test set: (points of one drawing after another, points of each stroke, strokes of each drawing)
+)->list: # of training and test set: (all points, points of each stroke, strokes of each drawing)
     """Official pen movements for sketch-rnn. A damaged file is a ValueError that names it; nothing
     in it is executed."""
     with reading(path, 'fetch it again'), zipfile.ZipFile(path) as archive:
@@ -712,7 +693,7 @@ class Sketches:
 class QuickDraw(DataSet):
     "Sketches from Quick, Draw! (Ha & Eck 2017), rasterised from their pen strokes."
     def __init__(self,
-        dataset_root:str='./data/', # folder that QuickDraw/GROUP.npz or .ndjson lies in, or is downloaded to
+        dataset_root:str='./data/', # folder of QuickDraw/GROUP.npz or .ndjson, or for it
         dataset_seed:int=1234, # which images are set aside
         valset_size_per_class:int=10, # images of each group set aside for validation
         skeleton:bool=False, # thin strokes to one pixel
@@ -785,7 +766,7 @@ class Folder(DataSet):
     def __init__(self,
         dataset_root:str='./data/', # the folder
         dataset_seed:int=1234, # which images are set aside
-        valset_size_per_class:int=10, # images of each class set aside for validation, and as many for test
+        valset_size_per_class:int=10, # images of each class for validation, and as many for test
         skeleton:bool=False, # thin strokes to one pixel
         size:int=28, # pixels of the square every image is fitted into
         colour:bool=False, # keep colours

@@ -50,7 +50,9 @@ class _Strokes(_SinglePass):
         self.strokes_a_pass, self.shape = nlines, (nlines, per_line, 2)
         self.to_points = self.head(nlines * per_line * 2)
 
-    def points(self, z): return self.to_points(self.hidden(z)).tanh().unflatten(1, self.shape)      # [B, nlines, per_line, 2]
+    def points(self, z):
+        "[B, nlines, per_line, 2] in [-1, 1]."
+        return self.to_points(self.hidden(z)).tanh().unflatten(1, self.shape)
     def strokes(self, z): return self.drawing(self.kind, self.points(z))
 
 # %% ../nbs/32_decoders.ipynb #51159db6
@@ -61,7 +63,8 @@ class SinglePassSimpleLineDecoder(_Strokes):
     @delegates(_SinglePass)
     def __init__(self, latent_size, size, channels,
         nlines:int=5, # how many lines
-        **kwargs): super().__init__(latent_size, size, channels, whole_number(nlines, 'nlines'), 2, **kwargs)
+        **kwargs
+    ): super().__init__(latent_size, size, channels, whole_number(nlines, 'nlines'), 2, **kwargs)
 
 # %% ../nbs/32_decoders.ipynb #80232016
 class SinglePassPolyLineDecoder(_Strokes):
@@ -71,7 +74,9 @@ class SinglePassPolyLineDecoder(_Strokes):
     @delegates(_SinglePass)
     def __init__(self, latent_size, size, channels,
         npoints:int=16, # points of the line
-        **kwargs): super().__init__(latent_size, size, channels, 1, whole_number(npoints, 'npoints', 2), **kwargs)
+        **kwargs
+    ):
+        super().__init__(latent_size, size, channels, 1, whole_number(npoints, 'npoints', 2), **kwargs)
 
 # %% ../nbs/32_decoders.ipynb #28332785
 class SinglePassPointsDecoder(_Strokes):
@@ -81,7 +86,8 @@ class SinglePassPointsDecoder(_Strokes):
     @delegates(_SinglePass)
     def __init__(self, latent_size, size, channels,
         npoints:int=50, # how many dots
-        **kwargs): super().__init__(latent_size, size, channels, whole_number(npoints, 'npoints'), 1, **kwargs)
+        **kwargs
+    ): super().__init__(latent_size, size, channels, whole_number(npoints, 'npoints'), 1, **kwargs)
 
 # %% ../nbs/32_decoders.ipynb #5a513ea2
 class SinglePassSimpleBezierDecoder(_Strokes):
@@ -92,7 +98,7 @@ class SinglePassSimpleBezierDecoder(_Strokes):
     def __init__(self, latent_size, size, channels,
         nlines:int=5, # how many strokes
         segments:int=1, # joined curves a stroke
-        smooth:bool=False, # no corners at the joins: each curve leaves a join in the direction in which the one before arrived
+        smooth:bool=False, # no corners: each curve goes on in the direction of the last
         **kwargs):
         # points that a further curve brings
         more = 2 if smooth else 3
@@ -111,7 +117,7 @@ class SinglePassSimpleBezierDecoder(_Strokes):
         return self.drawing(self.kind, smooth_joins(points) if self.smooth else points)
 
 def smooth_joins(
-    points:Tensor, # [*, 2k+2, D]: start, control; then for each of k curves the control it arrives by, and its end
+    points:Tensor, # [*, 2k+2, D]: start, control; then k times a second control, and the end
 )->Tensor: # [*, 3k+1, D] control points of k joined cubics
     "Each curve leaves a join by the control it was reached by, mirrored at the join."
     # pairs [*, k, 2, D]
@@ -129,7 +135,7 @@ class SinglePassCRSDecoder(_Strokes):
     def __init__(self, latent_size, size, channels,
         nlines:int=1, # how many splines
         npoints:int=16, # points of each, with the two that steer
-        edt_approximation:str='polyline', # distance to a spline: 'polyline', by ten chords a span; 'bruteforce', by a search along it, many times slower
+        edt_approximation:str='polyline', # polyline: ten chords a span; bruteforce: a slow search
         **kwargs):
         super().__init__(
             latent_size,
@@ -233,7 +239,8 @@ class SinglePassColouredCRSDecoder(Coloured, SinglePassCRSDecoder): "Catmull-Rom
 # %% ../nbs/32_decoders.ipynb #770ffc74
 class _Switch(torch.autograd.Function):
     """1 where `worth` is above 0 and 0 elsewhere, but 1/2 where a stroke is `tried`.
-    There `worth` is pulled to what the trial shows: the gradient of (worth + grad/unit)^2 / 2, times the unit."""
+    There `worth` is pulled to what the trial shows:
+    the gradient of (worth + grad/unit)^2 / 2, times the unit."""
     generate_vmap_rule = True
 
     @staticmethod
@@ -256,7 +263,7 @@ class _Switch(torch.autograd.Function):
 class Masked(_Mixin):
     "Each stroke is there or not, and has a price if it is."
     def __init__(self, latent_size, size, channels,
-        stroke_cost:float=.002, # price of a stroke: the error, averaged over pixels, that it must take away to be drawn
+        stroke_cost:float=.002, # price of a stroke: the mean error it must take away to be drawn
         **kwargs):
         super().__init__(latent_size, size, channels, **kwargs)
         if not stroke_cost >= 0:
@@ -293,7 +300,7 @@ class Recurrent(_Mixin):
 
     def __init__(self, latent_size, size, channels,
         steps:int=5, # how many times it looks and draws
-        canvas_encoder=None, # the Encoder it looks with, [B, C, H, W] -> [B, latent_size]; None is a SimpleMLPEncoder
+        canvas_encoder=None, # the Encoder it looks with; None is a SimpleMLPEncoder
         **kwargs):
         super().__init__(2*latent_size, size, channels, **kwargs)
         self.latent_size, self.steps = latent_size, whole_number(steps, 'steps')

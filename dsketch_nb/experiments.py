@@ -70,15 +70,15 @@ CHOICES = dict(
 class AutoencoderSettings:
     "How to train an auto-encoder."
     def __init__(self,
-        variational:bool=False, # the encoder answers with a cloud, so that random latents can be drawn
+        variational:bool=False, # predict mean and log-variance, so that random latents can be drawn
         latent_size:int=64, # numbers in a latent
-        init_sigma2:float=1e-2, # squared width of the strokes at the start; an image reaches from -1 to 1
+        init_sigma2:float=1e-2, # squared width of the strokes at the start, in squared grid units
         final_sigma2:float=1e-2, # squared width below which the schedule does not go
         sigma2_factor:float=.5, # sigma2 is multiplied by this
         sigma2_step:int=-1, # every so many epochs; -1: never
         epochs:int=10, # how often every image is seen
         batch_size:int=48, # images a step, over all processes
-        learning_rate:str='0.001', # a number, 0.1*0.2@every10, 0.1*0.2@[10,30,80], 0.1*0.2@plateau or 0.1*inv1e-4,0.75; a B at the end counts batches
+        learning_rate:str='0.001', # a number, or such as 0.1*0.2@every10, 0.1*0.2@[10,30]
         weight_decay:float=0., # pull of every weight towards 0
         snapshot_interval:int=10, # epochs between pictures of what has been learned
         num_reconstructions:int=100, # images in such a picture
@@ -157,15 +157,8 @@ class Reconstruction:
 
 # %% ../nbs/36_experiments.ipynb #1e4f752b
 # settings that change nothing in what is learned
-_ELSEWHERE = (
-    'dataset_root',
-    'epochs',
-    'snapshot_interval',
-    'num_reconstructions',
-    'num_workers',
-    'half',
-    'device',
-)
+_ELSEWHERE = ('dataset_root', 'epochs', 'snapshot_interval', 'num_reconstructions',
+              'num_workers', 'half', 'device')
 
 @delegates(AutoencoderSettings)
 def train_autoencoder(
@@ -192,25 +185,10 @@ def train_autoencoder(
     if output: callbacks = [*callbacks, Samples(watched, output, s.snapshot_interval)]
     same = {k: v for k, v in config.items() if k not in _ELSEWHERE} | {'shape': shape}
     notes = {'command': command, 'elsewhere': {k: config[k] for k in _ELSEWHERE if k in config}}
-    t = Trainer(
-        model,
-        ask,
-        data.train,
-        data.val,
-        s.epochs,
-        s.batch_size,
-        'Adam',
-        s.learning_rate,
-        s.weight_decay,
-        output,
-        same,
-        notes,
-        s.seed,
-        s.device,
-        s.num_workers,
-        threads=1 if device.type == 'cpu' else None,
-        callbacks=[widths, *callbacks],
-    )
+    numbers = s.epochs, s.batch_size, 'Adam', s.learning_rate, s.weight_decay
+    t = Trainer(model, ask, data.train, data.val, *numbers, output, same, notes, s.seed,
+                s.device, s.num_workers, threads=1 if device.type == 'cpu' else None,
+                callbacks=[widths, *callbacks])
     ask.module.to(t.device)
     t.data = data
     t.fit(resume)
@@ -284,7 +262,7 @@ def load(
 def ink_distances(
     a:Tensor, # [C, H, W]
     b:Tensor, # [C, H, W]
-)->tuple: # mean distance to the nearest ink of the other, and modified Hausdorff distance, in pixels; NaN without ink
+)->tuple: # mean distance to the nearest ink, modified Hausdorff distance, pixels; or NaN
     "How far apart the ink of two images is."
     a, b = (ink_coordinates(o, o.max().item()/2, centred=False) for o in (a.mean(0), b.mean(0)))
     if not (len(a) and len(b)): return math.nan, math.nan
@@ -317,7 +295,7 @@ class Measures:
 
 def classifier_for(
     data:DataSet,
-    weights=None, # of a classifier; None: what comes with the package for this data set, if anything does
+    weights=None, # of a classifier; None: what comes with the package for this data set
     model:str=None, # the class that it should be of
 )->nn.Module: # or None
     "A classifier for this data set."
@@ -336,7 +314,7 @@ _LEARNING = 'epochs', 'learning_rate', 'weight_decay', 'snapshot_interval', 'hal
 def evaluate_autoencoder(
     weights, # a file of weights or a checkpoint, or the name of provided weights
     dataset:str|None=None, # a DataSet by name; None: the one that was trained on
-    classifier_weights=None, # reads the drawings; None: what comes with the package for the data set
+    classifier_weights=None, # reads the drawings; None: the package's for the data set
     classifier_model:str|None=None, # the class which that should be of
     output=None, # folder for reconstructions, strokes and eval.json; None writes nothing
     command:str|None=None, # the command line, for the record
@@ -399,7 +377,7 @@ def read_picture(
     picture, # a file, or a PIL image
     shape:tuple, # (channels, height, width) of the images that the network knows
     ink:str='auto', # dark (on light paper), bright (on black), or auto: the border is paper
-    centre:bool|None=False, # cut out one character, scale it to 20/28 of the image, centre it by mass, as in MNIST; None: unless the picture has the network's size already
+    centre:bool|None=False, # cut out one character, centre it as in MNIST; None: if of another size
 )->Tensor: # [C, H, W] in [0, 1], bright ink on black
     "A picture as the network wants it."
     _one_of(INKS, ink=ink)
@@ -473,9 +451,9 @@ def draw_pictures(
     output, # folder for NAME-strokes.svg
     png:bool=False, # write NAME-strokes.png too
     ink:str='auto', # dark (on light paper), bright (on black), or auto: the border is paper
-    centre:bool|None=None, # cut out one character, scale it to 20/28 of the image, centre it by mass, as in MNIST; none: if the network has learned from such images, and the picture is of another size
-    sigma2:float=None, # squared width of the strokes, an image reaching from -1 to 1; none: as trained
-    profile:str='plain', # plain: a stroke is one path; soft: nested paths that fade out as the raster does; or closest, fitted
+    centre:bool|None=None, # cut out one character and centre it as in MNIST; None: where it fits
+    sigma2:float|None=None, # squared width of the strokes in squared grid units; none: as trained
+    profile:str='plain', # plain, soft, closest or fitted: as for Scene.to_svg
     scale:float=10., # pixels of the drawing a pixel that the network sees
     device:str=None, # torch device; none: cuda if there
 )->list: # the SVG files
@@ -665,12 +643,9 @@ def _draw_flags(p, argv):
     p.add_argument(
         '--output', required=True, metavar='FOLDER', help='where NAME-strokes.svg goes for each'
     )
-    p.add_argument(
-        '--centre',
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help=docments(draw_pictures)['centre'],
-    )
+    p.add_argument('--centre', action=argparse.BooleanOptionalAction, default=None,
+        help='cut out one character, scale it to 20/28 of the image and centre it by mass, as in MNIST '
+             '(default: if the network has learned from such images, and a picture is of another size)')
     add_flags(p, draw_pictures)
 
 def _draw_files(o, argv):

@@ -22,7 +22,7 @@ from .raster import line_edt2, nearest_neighbour, compute_nearest_neighbour_sigm
 # %% ../nbs/10_losses.ipynb #6cf21f41
 def reduce_error(
     err:Tensor, # [B, ...] an error of zero or more for each value
-    reduction:str='mean', # 'mean': over everything; 'batchmean': summed over an image, averaged over images
+    reduction:str='mean', # 'mean', or 'batchmean': a sum over each image
 )->Tensor: # scalar
     "One number from images of errors."
     if not err.numel():
@@ -85,7 +85,7 @@ class Loss(nn.Module, ByName, family='loss'):
 # %% ../nbs/10_losses.ipynb #a08d45a9
 @patch
 def toward(self:Loss,
-    target:Tensor, # [B, C, *S] what many drawings should look like; it must not change meanwhile
+    target:Tensor, # [B, C, *S]; it must not change meanwhile
 ): # a function: drawing [B, C, *S] -> scalar
     "This loss with its target fixed and prepared once."
     if target.requires_grad: return lambda input: self(input, target)
@@ -377,7 +377,7 @@ class PyrMSELoss(Loss):
         downsample:bool=False, # keep every second pixel after each octave: faster, a little coarser
         symmetric:bool=True, # blur the target as well as the drawing
         init_sigma:float=.5, # the blur that the images are taken to have, in pixels
-        weight:bool=False, # multiply each level by (sigma/init_sigma)^dim, so that coarse levels count as much as fine ones
+        weight:bool=False, # multiply each level by (sigma/init_sigma)^dim, so coarse ones count
         dim:int=2, # axes of space: 1, 2 or 3
     ):
         super().__init__()
@@ -440,7 +440,7 @@ class DoGPyrMSELoss(Loss):
         intervals:int=2, # differences to each octave
         downsample:bool=False, # keep every second pixel after each octave: faster, a little coarser
         init_sigma:float=.5, # the blur that the images are taken to have, in pixels
-        weight:bool=False, # multiply each difference by (sigma/init_sigma)^dim, so that coarse ones count as much as fine ones
+        weight:bool=False, # multiply each level by (sigma/init_sigma)^dim, so coarse ones count
         dim:int=2, # axes of space: 1, 2 or 3
     ):
         super().__init__()

@@ -81,8 +81,8 @@ class Hausdorff(OneShot):
 class Network(OneShot):
     "The features of a trained classifier."
     def __init__(self,
-        weights:str='', # what train_classifiers or train_classifiers_barlow wrote, or the name of weights that come with the package
-        size:int=28, # pixels that drawings are shown at: 28, centred and shrunk, or 105, as they are
+        weights:str='', # a file of train_classifiers, or the name of provided weights
+        size:int=28, # pixels: 28, drawings centred and shrunk, or 105, as they are
         measure:str='cosine', # of how unlike features are: cosine or euclidean
     ):
         if size not in (28, 105): raise ValueError(f"size {size} must be 28 or 105 pixels")

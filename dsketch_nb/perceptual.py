@@ -22,7 +22,7 @@ class MissingWeights(RuntimeError):
     that says what to do."""
 
 def fetch_weights(
-    url:str, # of the file; its name may end in the start of its SHA-256, as in vgg16-397923af.pth, or its folder be the whole of it
+    url:str, # of the file; its name may end in the start of its SHA-256, or its folder be all of it
     folder:str|Path=None, # where to keep it; None: PyTorch's own, torch.hub.get_dir()/checkpoints
     timeout:float=10., # seconds without an answer
     md5:str=None, # of the file, where it has no such name
@@ -149,8 +149,8 @@ class LPIPSLoss(_NetLoss):
     """LPIPS (Zhang et al. 2018): weighted distances between a network's features, fitted to what
     people find similar."""
     def __init__(self,
-        net:str='vgg', # vgg (best as a loss, slowest, 528 MB), alex (233 MB) or squeeze (fastest, 5 MB)
-        weights:str='', # file with the network's weights; empty: torchvision's, fetched on first use; 'random': an untrained network
+        net:str='vgg', # vgg (best, slowest, 528 MB), alex (233 MB) or squeeze (fastest, 5 MB)
+        weights:str='', # the network's file; empty: fetched on first use; 'random': untrained
     ):
         super().__init__()
         _choose(net, ('vgg', 'alex', 'squeeze'), 'LPIPSLoss')
@@ -263,8 +263,8 @@ class FeatureMapLoss(_NetLoss):
     smallest = 16
     def __init__(self,
         net:str='imnet', # what VGG16 was trained on: imnet, sin (shapes, not textures) or face
-        fm_weights:list[float]=(1., 1., 1., 1., 1.), # weights of relu1_2, relu2_2, relu3_3, relu4_3, relu5_3: edges first, things last
-        weights:str='', # file with the network's weights, required for sin and face; empty: fetched on first use; 'random': an untrained network
+        fm_weights:list[float]=(1., 1., 1., 1., 1.), # relu1_2 to relu5_3
+        weights:str='', # file with the network's weights (sin, face: required); 'random': untrained
     ):
         super().__init__()
         _choose(net, ('imnet', *VGG_SOURCES), 'FeatureMapLoss')
@@ -325,9 +325,9 @@ class AugConsistencyLoss(_NetLoss):
     perspectives and crops."""
     smallest = 16
     def __init__(self,
-        net:str='ViT', # ViT: CLIP's ViT-B/32, or vgg16 where the package clip is not installed; or vgg16
+        net:str='ViT', # ViT: CLIP's ViT-B/32 (vgg16 where clip is not installed); or vgg16
         num_augs:int=4, # views compared at each step
-        weights:str='', # file with the network's weights; empty: fetched on first use; 'random': an untrained vgg16
+        weights:str='', # the network's file; empty: fetched; 'random': vgg16, untrained
     ):
         super().__init__()
         _choose(net, ('ViT', 'vgg16'), 'AugConsistencyLoss')

@@ -67,13 +67,15 @@ SCHEDULES = {
 class Schedule:
     "A learning rate over time."
     def __init__(self,
-        text, # a number, or as '0.1*0.2@every10', '0.1*0.2@[10,30,80]', '0.1*0.2@plateau', '0.1*inv1e-4,0.75', each with a B at the end to count batches
+        text, # a number, or a formula; a B at its end counts batches
     ):
         self.text = re.sub(r'\s', '', str(text))
         body, self.per_batch = self.text.removesuffix('B'), self.text.endswith('B')
         for pattern, make in SCHEDULES.items():
             if m := re.fullmatch(_NUMBER + pattern, body): break
-        else: raise ValueError(f"learning rate {text!r} is not understood: expected a number, or 0.1*0.2@every10, 0.1*0.2@[10,30,80], 0.1*0.2@plateau or 0.1*inv1e-4,0.75, with a B at the end to count batches")
+        else: raise ValueError(f"learning rate {text!r} is not understood: expected a number, or "
+            "0.1*0.2@every10, 0.1*0.2@[10,30,80], 0.1*0.2@plateau or 0.1*inv1e-4,0.75, "
+            "with a B at the end to count batches")
         self.initial, self.numbers = float(m[1]), m.groups()[1:]
         if not 0 < self.initial < math.inf:
             raise ValueError(
@@ -315,6 +317,7 @@ def _check_numbers(train, epochs, batch_size, seed, num_workers, weight_decay, d
     if len(train) < least:
         raise ValueError(f"{len(train)} images to train on are less than one batch of {least}")
 
+# %% ../nbs/34_training.ipynb #0bbe0f0e
 class Trainer:
     "Trains a network; resumes bit for bit on one process."
     def __init__(self,
@@ -324,7 +327,7 @@ class Trainer:
         val=None, # the split to watch
         epochs:int=10, # how often every image is seen
         batch_size:int=48, # images a step, over all processes
-        optimiser='Adam', # name of a class of torch.optim, or a function (parameters, lr=, weight_decay=)
+        optimiser='Adam', # a class of torch.optim, or a function (parameters, lr=, weight_decay=)
         learning_rate='0.001', # a number or a formula, see Schedule
         weight_decay:float=0., # pull of every weight towards 0
         output=None, # folder for checkpoint, weights, log and configuration; None writes nothing
@@ -342,20 +345,11 @@ class Trainer:
         self.epochs, self.output, self.callbacks = epochs, output and Path(output), list(callbacks)
         self.num_workers, self.threads, self.notes = num_workers, threads, notes or {}
         self.schedule = Schedule(learning_rate)
-        name = (
-            optimiser
-            if isinstance(optimiser, str)
-            else getattr(optimiser, '__name__', repr(optimiser))
-        )
-        self.config = dict(
-            config or {},
-            batch_size=batch_size,
-            optimiser=name,
-            learning_rate=self.schedule.text,
-            weight_decay=weight_decay,
-            seed=seed,
-            drop_last=drop_last,
-        )
+        name = optimiser
+        if not isinstance(optimiser, str): name = getattr(optimiser, '__name__', repr(optimiser))
+        self.config = dict(config or {}, batch_size=batch_size, optimiser=name, seed=seed)
+        self.config |= dict(weight_decay=weight_decay, drop_last=drop_last)
+        self.config |= dict(learning_rate=self.schedule.text)
         self._prepare(optimiser, weight_decay, device)
 
 # %% ../nbs/34_training.ipynb #403da4a7
