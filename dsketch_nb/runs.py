@@ -85,7 +85,7 @@ def reading(
     try: yield
     except Exception as e:
         said = str(e)
-        if isinstance(e, OSError) and e.errno or isinstance(e, (ValueError, OSError)) and str(path) in said:
+        if isinstance(e, OSError) and e.errno or isinstance(e, (ValueError, FileNotFoundError)) and str(path) in said:
             # the system's own errors, and lines that name the file already
             raise
         said = ' '.join(said.split())[:200] if isinstance(e, ValueError) else f'{type(e).__name__} {said}'[:200]
