@@ -215,7 +215,7 @@ def colour(
     if not all(map(math.isfinite, (*rgb, c.alpha))): raise ValueError(f"{text[:40]!r} is no colour")
     return rgb, min(max(float(c.alpha), 0.), 1.)
 
-# %% ../nbs/05a_css.ipynb #79c66073
+# %% ../nbs/05a_css.ipynb #8aeaff93
 class Affine(NamedTuple):
     "x' = a x + c y + e, y' = b x + d y + f."
     a:float = 1.
@@ -232,8 +232,7 @@ class Affine(NamedTuple):
 
     def __call__(self, xy): # [K, 2] (x, y)
         with np.errstate(all='ignore'):
-            x, y = xy[:, 0], xy[:, 1]
-            return np.stack([self.a*x + self.c*y + self.e, self.b*x + self.d*y + self.f], 1)
+            return xy @ np.array([[self.a, self.b], [self.c, self.d]]) + (self.e, self.f)
 
     @property
     def scale(self): # lengths grow by this on average

@@ -25,14 +25,14 @@ from .runs import replacing
 from .scene import Scene
 from .svg import parts_inside
 
-# %% ../nbs/14_plotter.ipynb #e9d54e4d
+# %% ../nbs/14_plotter.ipynb #ce036a78
 def chords(
     stroke, # a `Stroke` of a scene
     within:float, # the largest distance allowed between curve and chords, in pixels
 )->np.ndarray: # [K, 2] in pixels, x to the right, y down
     "A stroke as a polyline."
     if not stroke.curved: return np.array(stroke.path, dtype=float)
-    path = torch.tensor(stroke.path, dtype=torch.float64)
+    path = torch.tensor(stroke.path, dtype=torch.float64, device='cpu')
     cubics = path.unfold(0, 4, 3).mT                                      # [k, 4, 2]
     return bezier_chain_to_polyline(path, chords_needed(cubics, within)).numpy()
 
@@ -105,7 +105,7 @@ def _uncovered(strokes, lines):
         out.append(parts)
     return out
 
-# %% ../nbs/14_plotter.ipynb #10b62652
+# %% ../nbs/14_plotter.ipynb #f48942ca
 def _on_edge(line, edges, tol):
     "For each segment of a line the (axis, place) of the edge that it lies on, or None."
     out = [None]*(len(line) - 1)
@@ -137,6 +137,8 @@ def once_on_edges(
     tol:float=1e-3, # as near to it counts as on the edge
 )->list: # lines that draw the same, each piece of an edge once
     "Draw what lies on an edge only once; lines as they are if nothing is drawn twice."
+    if not 0 <= tol < math.inf: raise ValueError(f"tol {tol} must be 0 or more")
+    if not all(np.isfinite(p).all() for p in lines): raise ValueError("lines holds NaN or infinity")
     spans, rest = {}, []
     for p in lines:
         on = _on_edge(p, edges, tol)

@@ -221,7 +221,8 @@ def _absolute(kind, v, at, relative):
     if kind == 'a': return [*v[:5], v[5] + at.real, v[6] + at.imag]
     return [x + (at.imag if i % 2 else at.real) for i, x in enumerate(v)]
 
-# %% ../nbs/06_svg.ipynb #7d34844c
+# %% ../nbs/06_svg.ipynb #11dce24c
+@lru_cache(256)
 def _subpaths(d, tol=.01):
     "The `Subpath`s of path data, arcs within `tol`, and what is wrong with it or None."
     commands, end = _commands(d)
@@ -295,13 +296,14 @@ def _shape_path(
         return _ellipse(get('cx', 0.), get('cy', 0.), (ry if rx is None else rx) or 0, (rx if ry is None else ry) or 0)
     return f"M{get('x1', 0.)} {get('y1', 0.)}L{get('x2', 0.)} {get('y2', 0.)}"
 
-# %% ../nbs/06_svg.ipynb #0b833062
+# %% ../nbs/06_svg.ipynb #930f3a93
 def parts_inside(
     points:np.ndarray, # [K, 2] vertices, or [3k+1, 2] control points of joined cubics, (x, y)
     curved:bool, # whether they are control points
     corners:np.ndarray, # [4, 2] of a convex polygon, in their order
 )->list: # of such arrays; the same points in one array if nothing is cut
     "The parts of a line inside a convex polygon."
+    if not np.isfinite(points).all(): raise ValueError("points holds NaN or infinity")
     normals, offsets = _edges(corners)
     d = points @ normals.T - offsets                                     # [K, 4], 0 or more: inside
     if (d >= 0).all(): return [points]
@@ -565,6 +567,23 @@ def visit(self:_Reader, element, here):
     except ValueError as e: return self.fault(element, '', e)
     self.name_effects(element, here, len(self.strokes) - before)
 
+# %% ../nbs/06_svg.ipynb #5b5dd1a1
+@patch
+def amount(self:_Reader, element, known, depth=0):
+    "How many elements there are below one, with what `use` repeats: counted once, not walked."
+    if depth > LIMITS['depth']: refuse("the nesting of elements", 'depth')
+    if element in known: return known[element]
+    known[element] = 1                                           # a use of itself counts once
+    tag, below = _tag(element), ()
+    if tag == 'use':
+        target = self.ids.get(_link(element)[1:])
+        if target is not None: below = list(target) if _tag(target) == 'symbol' else [target]
+    elif tag is not None and tag not in SHAPES and tag not in SILENT: below = element
+    known[element] = 1 + sum(self.amount(e, known, depth + 1) for e in below)
+    return known[element]
+
+def _link(element): return element.attrib.get('href', element.attrib.get(XLINK, '')).strip()
+
 # %% ../nbs/06_svg.ipynb #b38e94ca
 @patch
 def name_effects(self:_Reader, element, here, drawn):
@@ -624,7 +643,7 @@ def viewport(self:_Reader, element, here, width, height):
     fit = _fit(view, x, y, w, h, element.attrib.get('preserveAspectRatio', ''))
     return here._replace(matrix=here.matrix @ fit, viewport=tuple(view[2:]))
 
-# %% ../nbs/06_svg.ipynb #cf61ac2f
+# %% ../nbs/06_svg.ipynb #e45d01d6
 @patch
 def house(self:_Reader, element, tag, here):
     "A group of elements."
@@ -647,7 +666,7 @@ def chosen(self:_Reader, children):
 @patch
 def use(self:_Reader, element, here):
     "Another element, here."
-    href = element.attrib.get('href', element.attrib.get(XLINK, '')).strip()
+    href = _link(element)
     if not href.startswith('#'): return self.lose(element, f'{href[:60]!r} left out: it is another file, and none is ever fetched')
     name, target = href[1:], self.ids.get(href[1:])
     if target is None: return self.lose(element, f'{href[:60]!r} left out: there is no such element')
@@ -665,7 +684,7 @@ def use(self:_Reader, element, here):
     inside = self.viewport(target, inside, w, h)
     for e in target if inside else (): self.visit(e, inside)
 
-# %% ../nbs/06_svg.ipynb #aaeebcaa
+# %% ../nbs/06_svg.ipynb #e2886a46
 @patch
 def gradient_mean(self:_Reader, name, here):
     "The mean colour of a gradient's stops, and their mean opacity; None if `name` is no gradient."
@@ -673,7 +692,7 @@ def gradient_mean(self:_Reader, name, here):
         target = self.ids.get(name)
         if target is None or _tag(target) not in ('linearGradient', 'radialGradient'): return None
         if stops := [e for e in target if _tag(e) == 'stop']: break
-        name = target.attrib.get('href', target.attrib.get(XLINK, '')).strip()[1:]
+        name = _link(target)[1:]
     else: return None
     found = []
     for e in stops:
@@ -699,9 +718,10 @@ def paint(self:_Reader, element, kind, here):
     except ValueError as e: return self.fault(element, kind, e)
     return (found[0], found[1]*opacity) if found and found[1]*opacity > 0 else None
 
-# %% ../nbs/06_svg.ipynb #3774e971
+# %% ../nbs/06_svg.ipynb #2d096be1
 def _corners(points, curved):
     "Whether there is a corner anywhere between the ends."
+    if len(points) < 3 or curved and len(points) < 7: return False
     p = points[np.r_[True, np.abs(np.diff(points, axis=0)).max(1) > 1e-9]]
     ends = np.flatnonzero(np.r_[True, (np.arange(1, len(points)) % (3 if curved else 1)) == 0])[1:-1]
     if not curved: a, b = np.diff(p, axis=0)[:-1], np.diff(p, axis=0)[1:]
@@ -822,12 +842,14 @@ def _sigma_of_width(point, copies, alpha=1.):
     ink = sum(terms)/alpha
     return 1/(2*math.sqrt(ink)) if point else 1/(math.sqrt(math.pi)*ink)
 
-# %% ../nbs/06_svg.ipynb #19de93a4
+# %% ../nbs/06_svg.ipynb #a175ebcd
+def _is_point(points): return bool(np.abs(points - points[0]).max() <= 1e-9)
+
 @patch
 def name_losses(self:_Reader, element, style, subpaths, matrix, steady):
     "Name what a stroke of ours cannot show."
     cap, join = style['stroke-linecap'], style['stroke-linejoin']
-    has_length = [s for s in subpaths if np.ptp(s.points, axis=0).max() > 1e-9]
+    has_length = [s for s in subpaths if not _is_point(s.points)]
     if cap != 'round' and any(not s.closed for s in has_length): self.lose(element, f'{cap} caps, drawn round')
     if join != 'round' and any(_corners(np.r_[s.points, s.points[1:2]] if s.closed and not s.curved else s.points, s.curved) for s in has_length): self.lose(element, f'{join} joins, drawn round')
     if re.search('[1-9]', style['stroke-dasharray']): self.lose(element, 'dashes, drawn through')
@@ -840,7 +862,7 @@ def add(self:_Reader, subpaths, paint, width, here, cap='round'):
     rgb, together = paint[0], paint[1]*here.opacity
     alpha = together if self.copies == 1 else 1 - (1 - together)**(1/self.copies)
     for s in subpaths:
-        point = bool(np.ptp(s.points, axis=0).max() <= 1e-9)
+        point = _is_point(s.points)
         if alpha == 0 or width < 1e-6 or point and cap == 'butt': continue
         sigma = width*_sigma_of_width(point, self.copies, 1. if self.copies == 1 else together)
         path = s.points[:1 if point else None].tolist()
@@ -904,7 +926,7 @@ def _summary(lost, most=8):
     more = f', and {len(kinds) - most} more' if len(kinds) > most else ''
     return ', '.join(f'{what[:120]}' + (f' ({n})' if n > 1 else '') for what, n in kinds[:most]) + more + '; see .lost'
 
-# %% ../nbs/06_svg.ipynb #91795dfd
+# %% ../nbs/06_svg.ipynb #8b72131b
 def read_svg(
     svg:str|Path|bytes, # a file (.svg, .svgz), or the text of an SVG
     size:int|tuple|None=None, # the canvas: its width in pixels, or (height, width) to fit
@@ -928,6 +950,8 @@ def read_svg(
                 for target in instructions]
         reader = _Reader(root, lost, outline, copies, strict)
         reader.size, here = _canvas(reader, root, size)
+        if reader.amount(root, {}) > LIMITS['elements']:
+            refuse("the number of elements, with those that use repeats,", 'elements')
         reader.visit(root, here)
     except ValueError as e: raise type(e)(f"{name}: {e}") from None
     except RecursionError:

@@ -311,7 +311,7 @@ HOSTILE = {
     'a use in a circle': ("START + ''.join(f'<g id=\"g{i}\"><use href=\"#g{(i+1)%50}\"/></g>' for i in range(50)) + '</svg>'", 'uses itself'),
     'uses that double': ("START + '<path id=\"g0\" d=\"M0 0h9\"/>' + ''.join(f'<g id=\"g{i+1}\"><use href=\"#g{i}\"/><use href=\"#g{i}\"/></g>' for i in range(60)) + '</svg>'", 'number of elements'),
     'uses of many': ("START + '<g id=\"a\">' + '<path d=\"M0 0h9\"/>'*1000 + '</g>' + '<use href=\"#a\"/>'*1000 + '</svg>'", 'number of elements'),
-    'a deep chain of uses': ("START + '<path id=\"g0\" d=\"M0 0h9\"/>' + ''.join(f'<use id=\"g{i+1}\" href=\"#g{i}\"/>' for i in range(5000)) + '</svg>'", 'nesting of elements'),
+    'a deep chain of uses': ("START + '<path id=\"g0\" d=\"M0 0h9\"/>' + ''.join(f'<use id=\"g{i+1}\" href=\"#g{i}\"/>' for i in range(5000)) + '</svg>'", 'nesting of elements|number of elements'),
     'deep nesting': ("START + '<g>'*1000000 + '</g>'*1000000 + '</svg>'", 'nesting of elements'),
     'a million elements': ("START + '<path d=\"M0 0h9\"/>'*1000000 + '</svg>'", 'number of elements'),
     'a million nodes': ("START + '<path d=\"M' + '1 2 '*1000000 + '\"/></svg>'", 'number of coordinates'),
