@@ -30,7 +30,7 @@ from .perceptual import MissingWeights, _NetLoss
 from .runs import provided, read_tensors, torch_device, torch_threads
 from .runs import replacing
 from .scene import PROFILES
-from .training import Progress, Samples, Sigma2Schedule, Trainer, evaluate, load_weights, take
+from .training import DecoderWidths, EpochProgress, Samples, Trainer, evaluate, load_weights, take
 from . import decoders, encoders                # known by name from here on
 
 # %% ../nbs/36_experiments.ipynb #f4fa345d
@@ -90,7 +90,7 @@ def build_autoencoder(
     if 'canvas_encoder' in inspect.signature(dec).parameters: context['canvas_encoder'] = look(latent)
     return kind(encoder, build(dec, _of(dec, config), latent_size=latent, **context))
 
-def _widths(config): return Sigma2Schedule(config['init_sigma2'], config['final_sigma2'], config['sigma2_factor'], config['sigma2_step'])
+def _widths(config): return DecoderWidths(config['init_sigma2'], config['final_sigma2'], config['sigma2_factor'], config['sigma2_step'])
 
 # %% ../nbs/36_experiments.ipynb #7c29a845
 class Reconstruction:
@@ -378,7 +378,7 @@ def _train_flags(p, argv):
 def _train(o, argv):
     "From parsed flags to a folder."
     flags = {k: v for k, v in vars(o).items() if k not in ('action', 'run', 'output', 'resume')}
-    t = train_autoencoder(output=o.output, resume=o.resume, callbacks=[Progress()], command=shlex.join(['autoencoder-experiment', *argv]), **flags)
+    t = train_autoencoder(output=o.output, resume=o.resume, callbacks=[EpochProgress()], command=shlex.join(['autoencoder-experiment', *argv]), **flags)
     if t.main_process and not t.stopped: print(f"{o.output}: after epoch {t.epoch}, " + 'mse {mse:.5f}, loss {loss:.5f} on the {images:,} images of the test set'.format(**t.test))
 
 # %% ../nbs/36_experiments.ipynb #b187dc33

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from .command import stoppable, whole_number
 from .runs import check_same, optimiser_state, read_tensors, restore_optimiser, torch_threads, write_tensors
 from .scene import Scene
-from .losses import blur
+from .losses import Loss, blur
 from .placement import half_extent, random_params, redrawable, removal_cost, strokes_along
 
 # %% ../nbs/15_optimise.ipynb #8f471567
@@ -49,16 +49,25 @@ class ImageOptimiser:
     ):
         self.scene, self.target, self.loss_fn, self.optimiser, self.invert_sketch = scene, target, loss, optimiser, invert_sketch
         self.callbacks, self.iteration, self.history, self.stopped, self.config = list(callbacks), 0, [], False, {}
+        self._toward = None
         self.half = half_extent(*scene.size).to(target.device)
 
     def _call(self, when):
         for c in self.callbacks: getattr(c, when)(self)
 
+    def distance(self, images):
+        "The loss of drawings [1, C, H, W]. The target is prepared once, until another loss or target is set."
+        now = self.loss_fn, self.target
+        if self._toward is None or any(a is not b for a, b in zip(self._toward, now)):
+            loss, target = self.loss_fn, self.target[None]
+            self._toward = *now, loss.toward(target) if isinstance(loss, Loss) else lambda x: loss(x, target)
+        return self._toward[2](images)
+
     def step(self):
         "One iteration; the loss before it is in `self.loss`."
         self.picture = self.scene.draw()
         shown = 1 - self.picture if self.invert_sketch else self.picture
-        loss = self.loss_fn(shown[None], self.target[None])
+        loss = self.distance(shown[None])
         self.loss = loss.item()
         if not math.isfinite(self.loss): raise ValueError(f"the loss is {self.loss} at iteration {self.iteration}: lower the learning rate")
         self.history.append(self.loss)

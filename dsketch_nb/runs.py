@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['UNFINISHED', 'MADE', 'FORMAT', 'replacing', 'file_id', 'check_outputs', 'check_suffix', 'listing', 'write_tensors',
-           'provided', 'reading', 'read_tensors', 'optimiser_state', 'restore_optimiser', 'check_same', 'claimed',
-           'torch_device', 'torch_optimiser', 'Callback', 'WidthSchedule', 'seeded', 'accelerator', 'torch_threads']
+           'provided', 'reading', 'read_tensors', 'optimiser_state', 'check_kinds', 'restore_optimiser', 'check_same',
+           'claimed', 'torch_device', 'torch_optimiser', 'Callback', 'WidthSchedule', 'seeded', 'accelerator',
+           'torch_threads']
 
 # %% ../nbs/04_runs.ipynb #cf05c582
 import errno, inspect, json, math, os, secrets
@@ -209,26 +210,47 @@ def read_tensors(
 def optimiser_state(
     optimiser:torch.optim.Optimizer,
 )->tuple: # tensors by name, and the rest as JSON
-    "What an optimiser remembers."
+    "The state of an optimiser, for a file."
     state, tensors, plain = optimiser.state_dict(), {}, {}
     for i, values in state['state'].items():
         for k, v in values.items(): (tensors if isinstance(v, Tensor) else plain)[f'optimiser.{i}.{k}'] = v
     return tensors, dict(groups=state['param_groups'], plain=plain)
+
+def check_kinds(
+    theirs, # what a file said, read from JSON
+    mine, # a value of the kind expected: number, text, bool, list or dict
+    what:str, # what it is called
+):
+    "Refuse another kind of value: text for a number, a list of another length. Keys on one side alone are let be."
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        for k in mine.keys() & theirs.keys(): check_kinds(theirs[k], mine[k], f'{what}.{k}')
+    elif isinstance(mine, (list, tuple)) and isinstance(theirs, (list, tuple)) and len(mine) == len(theirs):
+        for a, b in zip(theirs, mine): check_kinds(a, b, what)
+    else:
+        number = [isinstance(o, (int, float)) and not isinstance(o, bool) for o in (theirs, mine)]
+        if not (all(number) and math.isfinite(theirs) or type(theirs) is type(mine) or mine is None):
+            raise ValueError(f"{what} is {theirs!r}, expected something like {mine!r}")
 
 def restore_optimiser(
     optimiser:torch.optim.Optimizer, # changed in place
     tensors:dict, # a file's tensors; those of the optimiser are picked out
     about:dict, # the rest
 ):
-    "Let an optimiser remember what another one knew."
-    state = {}
+    "Load what `optimiser_state` gave. ValueError if it is the state of another optimiser."
+    check_kinds(about, {'groups': optimiser.state_dict()['param_groups'], 'plain': {}}, 'the optimiser')
+    state, params = {}, [p for g in optimiser.param_groups for p in g['params']]
     for name, v in [*tensors.items(), *about['plain'].items()]:
-        if name.startswith('optimiser.'):
-            _, i, k = name.split('.', 2)
-            state.setdefault(int(i), {})[k] = v
+        if not name.startswith('optimiser.'): continue
+        _, i, k = name.split('.', 2)
+        if not (i.isdecimal() and int(i) < len(params)): raise ValueError(f"{name} is the state of a parameter that is not here")
+        if isinstance(v, Tensor) and v.shape not in ((), params[int(i)].shape):
+            raise ValueError(f"{name} has shape {list(v.shape)}, its parameter {list(params[int(i)].shape)}")
+        state.setdefault(int(i), {})[k] = v
     optimiser.load_state_dict({'state': state, 'param_groups': about['groups']})
-    for p, kept in optimiser.state.items():                   # in the memory layout of the weights: a fused optimiser walks through both side by side
-        kept |= {k: torch.empty_like(p, dtype=v.dtype).copy_(v) for k, v in kept.items() if isinstance(v, Tensor) and v.shape == p.shape}
+    for p, kept in optimiser.state.items():
+        # in the memory layout of the weights: a fused optimiser walks through both side by side
+        for k, v in kept.items():
+            if isinstance(v, Tensor) and v.shape == p.shape: kept[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
 
 # %% ../nbs/04_runs.ipynb #ebe77eb3
 def check_same(
