@@ -9,7 +9,7 @@ __all__ = ['Classifier', 'MnistCNN', 'on_black', 'ScaledMnistCNN', 'LakeThesisCN
            'main_barlow']
 
 # %% ../nbs/35_classifiers.ipynb #35226e23
-import argparse, shlex, sys
+import shlex, sys
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from fastcore.basics import patch
 
 # %% ../nbs/35_classifiers.ipynb #86c80066
 from .autoencoders import _canvas
-from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
+from .command import ByName, Parser, add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
 from .data import DataSet, augmented
 from .runs import Callback, read_tensors, seeded
 from .training import EpochProgress, Trainer, load_weights, save_weights
@@ -367,7 +367,7 @@ for f in (train_classifier, train_classifier_barlow): f.not_flags = 'callbacks',
 # %% ../nbs/35_classifiers.ipynb #882ae42f
 def _parser(prog, f, argv):
     "The flags of a function that trains, of `Training`, and of the classes named."
-    p = argparse.ArgumentParser(prog, description=f.__doc__, allow_abbrev=False)
+    p = Parser(prog, description=f.__doc__)
     p.add_argument('--output', required=True, metavar='FOLDER', help='where configuration, log, checkpoint, and weights go')
     add_class_flags(p, argv, model=Classifier, dataset=DataSet)
     add_flags(p, f)

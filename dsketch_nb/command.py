@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COMMANDS', 'ByName', 'whole_number', 'options', 'build', 'add_flags', 'add_class_flags', 'flags_of', 'Parser',
-           'one_line_errors', 'stoppable', 'plain_text', 'SteadyStream', 'steady_streams', 'start']
+           'printable', 'one_line_errors', 'stoppable', 'plain_text', 'SteadyStream', 'steady_streams', 'start']
 
 # %% ../nbs/03_command.ipynb #97a8eedc
 import argparse, errno, importlib, inspect, os, signal, sys, threading, time, unicodedata, _thread
@@ -126,9 +126,15 @@ class Parser(argparse.ArgumentParser):
 # %% ../nbs/03_command.ipynb #8b36eb27
 _OURS = __name__.partition('.')[0]               # this package's name
 
+def printable(
+    text:str,
+)->str:
+    "Text on one line: names of files may hold line breaks, control codes and bytes that are no text."
+    return ''.join(c if c.isprintable() else '?' for c in ' '.join(text.split()))
+
 def _said(e):
     "An error as one line; where it is a library's own, with how to see more."
-    said = ' '.join(str(e).split()) or ('out of memory' if isinstance(e, MemoryError) else type(e).__name__)
+    said = printable(str(e)) or ('out of memory' if isinstance(e, MemoryError) else type(e).__name__)
     if isinstance(e, OSError): return said
     at = e.__traceback__
     while at.tb_next: at = at.tb_next

@@ -6,7 +6,7 @@
 __all__ = ['ONE_SHOT_URL', 'Run', 'OneShot', 'Hausdorff', 'Network', 'one_shot_folder', 'read_run', 'evaluate_one_shot', 'main']
 
 # %% ../nbs/37_oneshot.ipynb #918ae9ee
-import argparse, math
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 # %% ../nbs/37_oneshot.ipynb #72285163
 from .classifiers import load_classifier
-from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, stoppable
+from .command import ByName, Parser, add_class_flags, add_flags, build, flags_of, one_line_errors, stoppable
 from .data import _grey, _tidy, centred, unpack
 from .losses import ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights, fetch_weights
@@ -130,7 +130,7 @@ evaluate_one_shot.not_flags = 'report',
 
 def main(argv=None):
     "The command `evaluate_one_shot`."
-    p = argparse.ArgumentParser('evaluate_one_shot', description=evaluate_one_shot.__doc__, allow_abbrev=False)
+    p = Parser('evaluate_one_shot', description=evaluate_one_shot.__doc__)
     add_class_flags(p, argv, model=OneShot)
     add_flags(p, evaluate_one_shot)
     o = p.parse_args(argv)

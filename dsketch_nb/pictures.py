@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 # %% ../nbs/09_pictures.ipynb #0e6de5cd
 from .command import whole_number
+from .runs import made_in
 
 # %% ../nbs/09_pictures.ipynb #9c0e2bf7
 LARGEST = 2**26 # pixels of a file, and of a picture made of it; what is larger is not unfolded in memory
@@ -159,6 +160,12 @@ def picture_of(
 
 # %% ../nbs/09_pictures.ipynb #388ca592
 _SPACES = {'GRAY': 'L', 'RGB ': 'RGB', 'CMYK': 'CMYK', 'Lab ': 'LAB'}
+_STEPS = np.linspace(0, 255, 9).round().astype(np.uint8)
+_PROBE = Image.fromarray(np.stack(np.meshgrid(_STEPS, _STEPS, _STEPS), -1).reshape(-1, 27, 3))   # a net of colours
+
+def _changes_nothing(turn):
+    "Is this sRGB, whatever the profile's name? Then the picture keeps its bits."
+    return np.abs(np.asarray(ImageCms.applyTransform(_PROBE, turn), int) - np.asarray(_PROBE)).max() <= 2
 
 def in_srgb(
     image, # a PIL image
@@ -166,17 +173,16 @@ def in_srgb(
     "Colours as a screen shows them: an ICC profile is applied; one that is damaged or of another kind of picture is ignored."
     data = image.info.get('icc_profile')
     if not data: return image
+    alpha = image.convert('RGBA').getchannel('A') if image.has_transparency_data else None
+    plain = image.convert('RGB' if image.mode in ('P', 'RGBA') else 'L' if image.mode in ('1', 'LA') else image.mode)
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        if ImageCms.getProfileDescription(profile).strip().startswith('sRGB'): return image
-        if image.mode == 'P': image = image.convert('RGBA' if image.has_transparency_data else 'RGB')
-        plain = image.convert({'LA': 'L', 'RGBA': 'RGB', '1': 'L'}.get(image.mode, image.mode))
         if _SPACES.get(profile.profile.xcolor_space) != plain.mode: return image
-        out = ImageCms.profileToProfile(plain, profile, ImageCms.createProfile('sRGB'), outputMode='RGB')
+        turn = ImageCms.buildTransform(profile, ImageCms.createProfile('sRGB'), plain.mode, 'RGB')
+        if plain.mode == 'RGB' and _changes_nothing(turn): return image
+        out = ImageCms.applyTransform(plain, turn)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError): return image
-    out.info.pop('icc_profile', None)
-    if image.mode in ('LA', 'RGBA'): out.putalpha(image.getchannel('A'))
-    elif 'transparency' in image.info: out.putalpha(image.convert('RGBA').getchannel('A'))
+    if alpha: out.putalpha(alpha)
     return out
 
 # %% ../nbs/09_pictures.ipynb #3d430580
@@ -245,11 +251,12 @@ def _our_results(names):
 
 def image_files(
     folder:Path,
-)->list: # of `Path`, by name; hidden files and results of `imageopt` are left out
+)->list: # of `Path`, by name; hidden files are left out, and drawings that this package made, unless there is nothing else
     "The images in a folder."
     kinds, names = _kinds(), [o.name for o in folder.iterdir()]
-    left_out = _our_results(names)
-    return sorted(folder/o for o in names if Path(o).suffix.lower() in kinds and not o.startswith('.') and o not in left_out and (folder/o).is_file())
+    found = sorted(folder/o for o in names if Path(o).suffix.lower() in kinds and not o.startswith('.') and (folder/o).is_file())
+    ours = _our_results(names) | made_in(folder)
+    return [o for o in found if o.name not in ours] or found
 
 def named_images(
     names, # files, folders, patterns such as 'photos/*.jpg', samples, or `-`
