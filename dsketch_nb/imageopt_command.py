@@ -127,7 +127,7 @@ def _open_folder(folder, resume, config):
     if not resume: raise ValueError(f"{folder} holds a run already: go on with it (--resume), or choose another folder")
     with reading(path, 'choose another folder'):
         theirs = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(theirs, dict): raise ValueError('no settings in it')
+        if not isinstance(theirs, dict): raise ValueError(f"it holds a {type(theirs).__name__}")
     check_same(theirs, config, folder)
 
 # %% ../nbs/23_imageopt_command.ipynb #5e4777dc
@@ -273,7 +273,7 @@ def _default_outputs(o):
 def _check_files(o):
     "Refuse names that say something else than what is written, and names of files that are read."
     for k, suffix in _SUFFIXES.items():
-        if getattr(o, k): check_suffix(getattr(o, k), suffix, name='--' + k.replace('_', '-'))
+        if getattr(o, k): check_suffix(getattr(o, k), suffix)
     if o.animation: check_film(o.animation)
     if o.film: check_film(o.film, ('.svg', *FILMS))
     written = [getattr(o, k) for k in OUTPUTS if getattr(o, k)]
