@@ -297,7 +297,7 @@ def _outputs(o):
     if not any(getattr(o, k) for k in OUTPUTS) and not o.snapshots_path: _default_outputs(o)
     if o.plot:
         plot_svg(Scene(2, 2), **flags_of(o, plot_svg))          # refuse a pen of no width before the work
-        if len(o.pens) > 1 and not o.colour: raise ValueError(f"pens {' '.join(o.pens)} need --colour: without it every stroke is black, and one pen draws them all")
+        if len(o.pens) > 1 and not o.colour: print('without --colour every stroke is black: one of the pens draws them all', file=sys.stderr)
     _check_files(o)
     callbacks = [Progress(), _Outputs(o)]
     if o.snapshots_path:
