@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 from fastcore.basics import patch
 from .raster import exp, pixel_grid, softor
-from .curves import bezier_chain_to_polyline, catmull_rom_spline, catmull_rom_to_bezier, curve_edt2_bruteforce
+from dsketch_nb.curves import (
+    bezier_chain_to_polyline,
+    catmull_rom_spline,
+    catmull_rom_to_bezier,
+    curve_edt2_bruteforce,
+)
 from .draw import draw
 from .scene import Scene
 from .command import ByName, whole_number
@@ -50,7 +55,8 @@ class Drawing:
     ink:Tensor=None # coverage in [0, 1]: [B, N], or [B, N, 3] for colour; None is full ink
     channels:int=1 # of the images; grey ink is the same in all of them
     contrast:float=1. # the finished image is multiplied by it, up to 1
-    exact:bool=False # splines by a search for the nearest point, not by chords: slow, and on dense tensors
+    # splines by a search for the nearest point, not by chords: slow, and on dense tensors
+    exact: bool = False
     canvas:Tensor=None # [B, C, H, W] the strokes on black, where that is known already
 
 # %% ../nbs/30_autoencoders.ipynb #82fbbd8c
@@ -60,28 +66,54 @@ def on_black(self:Drawing,
 )->Tensor: # [B, C, H, W] coverage in [0, 1], before contrast
     "White strokes on black, differentiable in positions and ink."
     if self.canvas is not None and backend is None: return self.canvas
-    if self.exact: out = self._exactly()
+    if self.exact:
+        out = self._exactly()
     elif self.ink is None or self.ink.dim() == 2:
-        out = draw(stroke_vertices(self.kind, self.params), self.size, self.sigma2, alpha=self.ink, backend=backend)
-    else: out = draw(stroke_vertices(self.kind, self.params), self.size, self.sigma2, self.ink, compose='ink', backend=backend)
+        out = draw(
+            stroke_vertices(self.kind, self.params),
+            self.size,
+            self.sigma2,
+            alpha=self.ink,
+            backend=backend,
+        )
+    else:
+        out = draw(
+            stroke_vertices(self.kind, self.params),
+            self.size,
+            self.sigma2,
+            self.ink,
+            compose='ink',
+            backend=backend,
+        )
     return out.expand(-1, self.channels, -1, -1)
 
 @patch
 def _exactly(self:Drawing):
     "Splines on dense tensors, by the distance to each curve itself."
-    spans = self.params.unfold(-2, 4, 1).mT                                       # [B, N, P-3, 4, 2]
+    # [B, N, P-3, 4, 2]
+    spans = self.params.unfold(-2, 4, 1).mT
     grid = pixel_grid(*self.size, dtype=spans.dtype, device=spans.device)
-    r = exp(curve_edt2_bruteforce(spans, grid, 3, 10, catmull_rom_spline).min(2).values, self.sigma2)[:, :, None]
+    r = exp(
+        curve_edt2_bruteforce(spans, grid, 3, 10, catmull_rom_spline).min(2).values, self.sigma2
+    )[:, :, None]
     ink = self.ink
-    return softor(r if ink is None else r * (ink if ink.dim() == 3 else ink[..., None])[..., None, None])
+    return softor(
+        r if ink is None else r * (ink if ink.dim() == 3 else ink[..., None])[..., None, None]
+    )
 
+# %% ../nbs/30_autoencoders.ipynb #711a6ade
 @patch
 def draw(self:Drawing,
     backend:str=None, # as for draw; None chooses
 )->Tensor: # [B, C, H, W] in [0, 1], white ink on black
     "The finished images."
-    if not 0 < self.contrast < float('inf'): raise ValueError(f"contrast {self.contrast} must be above 0: 1 leaves the drawing as it is")
-    if self.params.dim() != 4 or self.ink is not None and self.ink.dim() not in (2, 3): raise ValueError(f"params have shape {tuple(self.params.shape)}, expected [B, N, P, 2], and ink [B, N] or [B, N, 3]")
+    if not 0 < self.contrast < float('inf'):
+        raise ValueError(f"contrast {self.contrast} must be above 0: 1 leaves the drawing as it is")
+    if self.params.dim() != 4 or self.ink is not None and self.ink.dim() not in (2, 3):
+        raise ValueError(
+            f"params have shape {tuple(self.params.shape)}, expected [B, N, P, 2], and ink [B, N]"
+            " or [B, N, 3]"
+        )
     out = self.on_black(backend)
     return out if self.contrast == 1 else (out * self.contrast).clamp(max=1)
 
@@ -89,7 +121,9 @@ def draw(self:Drawing,
 @patch
 def scenes(self:Drawing)->list: # of Scene, one an image
     "The same strokes as black ink on white paper; those without any ink are left out."
-    return [self._scene(*s) for s in zip(self.params, self.params if self.ink is None else self.ink)]
+    return [
+        self._scene(*s) for s in zip(self.params, self.params if self.ink is None else self.ink)
+    ]
 
 @patch
 def _scene(self:Drawing, params, ink):
@@ -98,9 +132,12 @@ def _scene(self:Drawing, params, ink):
         seen = ink.flatten(1).amax(1) > 0 if ink.dim() == 2 else ink > 0
         params, ink = params[seen], ink[seen]
     coloured = ink is not None and ink.dim() == 2
-    pale = self.contrast < 1 and not coloured                # opaque grey paint: 1 - contrast (1 - prod(1 - r)), exactly
+    # opaque grey paint: 1 - contrast (1 - prod(1 - r)), exactly
+    pale = self.contrast < 1 and not coloured
     colour = 1 - ink if coloured else [1 - self.contrast]*3 if pale else None
-    return Scene(*self.size, 'paint' if pale else 'ink').add(self.kind, params, colour, self.sigma2, None if coloured else ink)
+    return Scene(*self.size, 'paint' if pale else 'ink').add(
+        self.kind, params, colour, self.sigma2, None if coloured else ink
+    )
 
 # %% ../nbs/30_autoencoders.ipynb #23b54a84
 def canvas_of(
@@ -109,7 +146,9 @@ def canvas_of(
 )->tuple: # ((height, width), channels) as whole numbers
     "Size and channels, checked: sides of 2 pixels or more, 1 channel or more."
     if len(size) != 2: raise ValueError(f"size {size} must be (height, width) in pixels")
-    return tuple(whole_number(n, 'size: a side of the images', 2) for n in size), whole_number(channels, 'channels')
+    return tuple(whole_number(n, 'size: a side of the images', 2) for n in size), whole_number(
+        channels, 'channels'
+    )
 
 # %% ../nbs/30_autoencoders.ipynb #c53eee36
 class Encoder(nn.Module, ByName, family='encoder'):
@@ -117,20 +156,25 @@ class Encoder(nn.Module, ByName, family='encoder'):
     def __init__(self,
         size:tuple, # (height, width) of the images, pixels
         channels:int, # of the images: 1 for grey, 3 for colour
-        outputs:int, # numbers an image: the latent's size, or twice that for its mean and log-variance
+        outputs:int, # numbers an image: the latent's size, or twice that (mean, log-variance)
     ):
         super().__init__()
-        (self.size, self.channels), self.outputs = canvas_of(size, channels), whole_number(outputs, 'outputs')
+        (self.size, self.channels), self.outputs = canvas_of(size, channels), whole_number(
+            outputs, 'outputs'
+        )
 
     def forward(self,
         images:Tensor, # [B, C, H, W] in [0, 1]
     )->Tensor: # [B, outputs]
-        raise NotImplementedError(f'{type(self).__name__} has no `forward(self, images)`: an encoder must define it')
+        raise NotImplementedError(
+            f'{type(self).__name__} has no `forward(self, images)`: an encoder must define it'
+        )
 
 # %% ../nbs/30_autoencoders.ipynb #fb2c5d31
 class Decoder(nn.Module, ByName, family='decoder'):
     "From latents to strokes. A subclass is known by its name as soon as it is defined."
-    sigma2 = 1e-2 # squared width of the strokes in squared grid units; a schedule may change it while training
+    # squared width of the strokes in squared grid units; a schedule may change it while training
+    sigma2 = 1e-2
 
     def __init__(self,
         latent_size:int, # numbers in a latent
@@ -141,19 +185,31 @@ class Decoder(nn.Module, ByName, family='decoder'):
         super().__init__()
         self.size, self.channels = canvas_of(size, channels)
         self.latent_size, self.contrast = whole_number(latent_size, 'latent_size'), contrast
-        if channels not in (1, 3): raise ValueError(f"channels {channels} must be 1 for grey or 3 for colour: convert the images")
-        if not 0 < contrast < float('inf'): raise ValueError(f"contrast {contrast} must be above 0: 1 leaves the drawing as it is")
-        self.register_buffer('extent', torch.tensor([1., (self.size[1]-1)/(self.size[0]-1)]), persistent=False)
+        if channels not in (1, 3):
+            raise ValueError(
+                f"channels {channels} must be 1 for grey or 3 for colour: convert the images"
+            )
+        if not 0 < contrast < float('inf'):
+            raise ValueError(f"contrast {contrast} must be above 0: 1 leaves the drawing as it is")
+        self.register_buffer(
+            'extent', torch.tensor([1.0, (self.size[1] - 1) / (self.size[0] - 1)]), persistent=False
+        )
 
     def strokes(self,
         z:Tensor, # [B, latent_size]
     )->Drawing: # every stroke, of every step if there are several
-        raise NotImplementedError(f'{type(self).__name__} has no `strokes(self, z)`: a decoder must define it')
+        raise NotImplementedError(
+            f'{type(self).__name__} has no `strokes(self, z)`: a decoder must define it'
+        )
 
     def forward(self,
         z:Tensor, # [B, latent_size]
     )->Tensor: # [B, C, H, W] in [0, 1], white ink on black
-        if z.dim() != 2 or z.shape[1] != self.latent_size: raise ValueError(f"latents have shape {tuple(z.shape)}, expected [B, {self.latent_size}]: they are of another model, or of one image without its batch")
+        if z.dim() != 2 or z.shape[1] != self.latent_size:
+            raise ValueError(
+                f"latents have shape {tuple(z.shape)}, expected [B, {self.latent_size}]: they are"
+                " of another model, or of one image without its batch"
+            )
         return self.strokes(z).draw()
 
 # %% ../nbs/30_autoencoders.ipynb #7fccb9d1
@@ -166,7 +222,9 @@ def drawing(self:Decoder,
 )->Drawing:
     "Strokes on this decoder's canvas."
     if self.size[0] != self.size[1]: params = params * self.extent
-    return Drawing(kind, params, self.size, self.sigma2, ink, self.channels, self.contrast, **kwargs)
+    return Drawing(
+        kind, params, self.size, self.sigma2, ink, self.channels, self.contrast, **kwargs
+    )
 
 @patch
 def cost(self:Decoder,
@@ -185,33 +243,52 @@ class AutoEncoder(nn.Module):
         decoder:Decoder, # [B, latent_size] -> strokes
     ):
         super().__init__()
-        self.encoder, self.decoder, wanted = encoder, decoder, self.numbers_per_latent * decoder.latent_size
-        if encoder.outputs != wanted: raise ValueError(
-            f"the encoder's outputs are {encoder.outputs}, expected {wanted} for a latent of {decoder.latent_size} in a {type(self).__name__}: build it with outputs={wanted}")
+        self.encoder, self.decoder, wanted = (
+            encoder,
+            decoder,
+            self.numbers_per_latent * decoder.latent_size,
+        )
+        if encoder.outputs != wanted:
+            raise ValueError(
+                f"the encoder's outputs are {encoder.outputs}, expected {wanted} for a latent of"
+                f" {decoder.latent_size} in a {type(self).__name__}: build it with outputs={wanted}"
+            )
         for name in ('size', 'channels'):
             a, b = getattr(encoder, name), getattr(decoder, name)
-            if a != b: raise ValueError(f"the encoder's {name} is {a} and the decoder's {b}: build both for the same images")
+            if a != b:
+                raise ValueError(
+                    f"the encoder's {name} is {a} and the decoder's {b}: build both for the same"
+                    " images"
+                )
 
-    def encode(self,
-        images:Tensor, # [B, C, H, W] in [0, 1]
-    )->Tensor: # [B, latent_size]
-        "Images to latents."
-        wanted = self.encoder.channels, *self.encoder.size
-        if images.dim() != 4 or images.shape[1:] != wanted: raise ValueError(
-            f"images have shape {tuple(images.shape)}, expected [B, {', '.join(map(str, wanted))}]: resize them, or build a model for their size")
-        return self.encoder(images)
+# %% ../nbs/30_autoencoders.ipynb #03eb75ec
+@patch
+def encode(self:AutoEncoder,
+    images:Tensor, # [B, C, H, W] in [0, 1]
+)->Tensor: # [B, latent_size]
+    "Images to latents."
+    wanted = self.encoder.channels, *self.encoder.size
+    if images.dim() != 4 or images.shape[1:] != wanted:
+        raise ValueError(
+            f"images have shape {tuple(images.shape)}, expected [B,"
+            f" {', '.join(map(str, wanted))}]: resize them, or build a model for their"
+            " size"
+        )
+    return self.encoder(images)
 
-    def decode(self,
-        z:Tensor, # [B, latent_size]
-    )->Tensor: # [B, C, H, W] in [0, 1], white ink on black
-        "Latents to images."
-        return self.decoder(z)
+@patch
+def decode(self:AutoEncoder,
+    z:Tensor, # [B, latent_size]
+)->Tensor: # [B, C, H, W] in [0, 1], white ink on black
+    "Latents to images."
+    return self.decoder(z)
 
-    def forward(self,
-        images:Tensor, # [B, C, H, W] in [0, 1]
-    )->Tensor: # [B, C, H, W] in [0, 1], white ink on black
-        "Images to images."
-        return self.decode(self.encode(images))
+@patch
+def forward(self:AutoEncoder,
+    images:Tensor, # [B, C, H, W] in [0, 1]
+)->Tensor: # [B, C, H, W] in [0, 1], white ink on black
+    "Images to images."
+    return self.decode(self.encode(images))
 
 # %% ../nbs/30_autoencoders.ipynb #1315b01a
 @patch
@@ -242,7 +319,8 @@ def training_loss(self:AutoEncoder,
 
 # %% ../nbs/30_autoencoders.ipynb #5a6283d5
 class VariationalAutoEncoder(AutoEncoder):
-    "The encoder answers with a cloud instead of a point, and the decoder must draw well from anywhere in it (Kingma & Welling 2014)."
+    """The encoder answers with a cloud instead of a point, and the decoder must draw well from
+    anywhere in it (Kingma & Welling 2014)."""
     numbers_per_latent = 2
 
     def distribution(self,
@@ -279,7 +357,8 @@ def forward(self:VariationalAutoEncoder, images):
 
 @patch
 def loss_and_reconstruction(self:VariationalAutoEncoder, images, loss_fn):
-    "Error summed over an image plus the divergence, both averaged over images; and the reconstruction."
+    """Error summed over an image plus the divergence, both averaged over images; and
+    the reconstruction."""
     cloud = self.distribution(images)
     drawing = self.decoder.strokes(self._latent(*cloud))
     reconstruction = drawing.draw()

@@ -23,21 +23,36 @@ from fastcore.basics import patch
 
 # %% ../nbs/35_classifiers.ipynb #86c80066
 from .autoencoders import canvas_of
-from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
+from dsketch_nb.command import (
+    ByName,
+    add_class_flags,
+    add_flags,
+    build,
+    flags_of,
+    one_line_errors,
+    options,
+    stoppable,
+    whole_number,
+)
 from .data import DataSet, augmented
 from .runs import Callback, read_tensors, reading, seeded
 from .training import EpochProgress, Trainer, load_weights, save_weights
 
 # %% ../nbs/35_classifiers.ipynb #e0361dfe
 class Classifier(nn.Module, ByName, family='classifier'):
-    "From an image to a number for each class: how much speaks for it. A subclass defines `backbone` and `head`, and is known by its name as soon as it is defined."
+    """From an image to a number for each class: how much speaks for it. A subclass defines
+    `backbone` and `head`, and is known by its name as soon as it is defined."""
     def __init__(self,
         size:tuple, # (height, width) of the images, pixels
         channels:int, # of the images: 1 for grey, 3 for colour
         classes:int, # how many there are
     ):
         super().__init__()
-        (self.size, self.channels), self.classes, self.locked = canvas_of(size, channels), whole_number(classes, 'classes', 2), False
+        (self.size, self.channels), self.classes, self.locked = (
+            canvas_of(size, channels),
+            whole_number(classes, 'classes', 2),
+            False,
+        )
 
     def features(self,
         images:Tensor, # [B, C, H, W] in [0, 1]
@@ -58,15 +73,28 @@ def checked(self:Classifier,
     "Refuse images of another size."
     wanted = self.channels, *self.size
     if images.dim() == 4 and images.shape[1:] == wanted: return images
-    raise ValueError(f"images have shape {tuple(images.shape)}, expected [B, {', '.join(map(str, wanted))}]: resize them, or use a classifier for their size")
+    raise ValueError(
+        f"images have shape {tuple(images.shape)}, expected [B, {', '.join(map(str, wanted))}]:"
+        " resize them, or use a classifier for their size"
+    )
 
 @patch
 def leaves(self:Classifier,
     layers:nn.Module, # the first layers of the backbone
 )->tuple: # shape
     "What an image leaves behind in `layers`; asked of a copy without data, on no device."
-    try: return tuple(deepcopy(layers).eval().to('meta')(torch.empty(1, self.channels, *self.size, device='meta')).shape[1:])
-    except RuntimeError: raise ValueError(f"images of {self.size[0]} x {self.size[1]} pixels are too small for {type(self).__name__}: use larger ones") from None
+    try:
+        return tuple(
+            deepcopy(layers)
+            .eval()
+            .to('meta')(torch.empty(1, self.channels, *self.size, device='meta'))
+            .shape[1:]
+        )
+    except RuntimeError:
+        raise ValueError(
+            f"images of {self.size[0]} x {self.size[1]} pixels are too small for"
+            f" {type(self).__name__}: use larger ones"
+        ) from None
 
 # %% ../nbs/35_classifiers.ipynb #d1e8d2c6
 class MnistCNN(Classifier):
@@ -75,13 +103,22 @@ class MnistCNN(Classifier):
 
     def __init__(self, size, channels, classes):
         super().__init__(size, channels, classes)
-        looks = nn.Sequential(nn.Conv2d(channels, 30, 5, self.stride), nn.ReLU(), nn.Conv2d(30, 15, 5, self.stride), nn.ReLU(), nn.Flatten())
-        self.backbone = nn.Sequential(*looks, nn.Linear(*self.leaves(looks), 128), nn.ReLU(), nn.Linear(128, 50))
+        looks = nn.Sequential(
+            nn.Conv2d(channels, 30, 5, self.stride),
+            nn.ReLU(),
+            nn.Conv2d(30, 15, 5, self.stride),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+        self.backbone = nn.Sequential(
+            *looks, nn.Linear(*self.leaves(looks), 128), nn.ReLU(), nn.Linear(128, 50)
+        )
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(50, classes))
 
 # %% ../nbs/35_classifiers.ipynb #527c55d4
 def _reach(span, n, kernel, stride):
-    "Of n pixels, those of `span` hold ink: which places of a detector see them, and how much black these see before and after."
+    """Of n pixels, those of `span` hold ink: which places of a detector see them, and how much
+    black these see before and after."""
     low, high = span
     last = min((n - kernel) // stride, (high - 1) // stride)
     first = min(max(0, -((kernel - 1 - low) // stride)), last)
@@ -91,15 +128,29 @@ def ink_features(
     layers, # convolutions without padding, and what acts on each number alone
     images:Tensor, # [B, C, H, W]
 )->Tensor: # [B, D, h, w]
-    "What `layers` say of images, worked out around the ink; where all is black, every place says the same."
+    """What `layers` say of images, worked out around the ink; where all is black, every place says
+    the same."""
     ink, sizes = images.detach().abs().amax((0, 1)) > 0, images.shape[2:]
-    spans = [(int(i[0]), int(i[-1]) + 1) if len(i) else (0, 1) for i in (ink.any(1 - d).nonzero() for d in (0, 1))]
-    maps, ground = images[:, :, slice(*spans[0]), slice(*spans[1])], images.new_zeros(1, images.shape[1], 1, 1)
+    spans = [
+        (int(i[0]), int(i[-1]) + 1) if len(i) else (0, 1)
+        for i in (ink.any(1 - d).nonzero() for d in (0, 1))
+    ]
+    maps, ground = images[:, :, slice(*spans[0]), slice(*spans[1])], images.new_zeros(
+        1, images.shape[1], 1, 1
+    )
     for layer in layers:
         if isinstance(layer, nn.Conv2d):
-            spans, (up_down, left_right) = zip(*map(_reach, spans, sizes, layer.kernel_size, layer.stride))
-            around = *left_right, *up_down                     # black to add, or pixels that no place sees to take away
-            maps = F.pad(F.pad(maps - ground, [max(o, 0) for o in around]), [min(o, 0) for o in around]) + ground
+            spans, (up_down, left_right) = zip(
+                *map(_reach, spans, sizes, layer.kernel_size, layer.stride)
+            )
+            # black to add, or pixels that no place sees to take away
+            around = *left_right, *up_down
+            maps = (
+                F.pad(
+                    F.pad(maps - ground, [max(o, 0) for o in around]), [min(o, 0) for o in around]
+                )
+                + ground
+            )
             sizes = [(n - k)//s + 1 for n, k, s in zip(sizes, layer.kernel_size, layer.stride)]
             ground = ground.expand(-1, -1, *layer.kernel_size)
         maps, ground = layer(maps), layer(ground)
@@ -121,35 +172,67 @@ class ScaledMnistCNN(MnistCNN):
 
 # %% ../nbs/35_classifiers.ipynb #c6d63301
 class _Characters(Classifier):
-    "Detectors, a pool of 2 x 2 (larger if more than `most` x `most` places would remain), one hidden layer, and dropout before the decision."
+    """Detectors, a pool of 2 x 2 (larger if more than `most` x `most` places would remain), one
+    hidden layer, and dropout before the decision."""
     def __init__(self, size, channels, classes, most, hidden, *detectors):
         super().__init__(size, channels, classes)
         maps, height, width = self.leaves(nn.Sequential(*detectors))
-        looks = nn.Sequential(*detectors, nn.MaxPool2d(max(2, max(height, width) // (most+1) + 1)), nn.Flatten())
+        looks = nn.Sequential(
+            *detectors, nn.MaxPool2d(max(2, max(height, width) // (most + 1) + 1)), nn.Flatten()
+        )
         self.backbone = nn.Sequential(*looks, nn.Linear(*self.leaves(looks), hidden), nn.ReLU())
         self.head = nn.Sequential(nn.Dropout(), nn.Linear(hidden, classes))
 
 class LakeThesisCNN(_Characters):
     "200 detectors of 10 x 10 and 400 numbers (Lake 2014)."
     def __init__(self, size, channels, classes):
-        super().__init__(size, channels, classes, 9, 400, nn.Conv2d(whole_number(channels, 'channels'), 200, 10), nn.ReLU())
+        super().__init__(
+            size,
+            channels,
+            classes,
+            9,
+            400,
+            nn.Conv2d(whole_number(channels, 'channels'), 200, 10),
+            nn.ReLU(),
+        )
 
 class OmniglotCNN(_Characters):
-    "120, then 300 detectors of 5 x 5, and 3,000 numbers (Lake, Salakhutdinov & Tenenbaum 2015): 90 million weights."
+    """120, then 300 detectors of 5 x 5, and 3,000 numbers (Lake, Salakhutdinov & Tenenbaum 2015):
+    90 million weights."""
     def __init__(self, size, channels, classes):
-        super().__init__(size, channels, classes, 10, 3000, nn.Conv2d(whole_number(channels, 'channels'), 120, 5), nn.ReLU(), nn.Conv2d(120, 300, 5), nn.ReLU())
+        super().__init__(
+            size,
+            channels,
+            classes,
+            10,
+            3000,
+            nn.Conv2d(whole_number(channels, 'channels'), 120, 5),
+            nn.ReLU(),
+            nn.Conv2d(120, 300, 5),
+            nn.ReLU(),
+        )
 
 # %% ../nbs/35_classifiers.ipynb #40f4e6ce
 class MNISTBetterCNN(Classifier):
-    "Four times 64 detectors of 3 x 3 with batch normalisation, the means of 8 x 8 regions, and 1,024 numbers."
+    """Four times 64 detectors of 3 x 3 with batch normalisation, the means of 8 x 8 regions, and
+    1,024 numbers."""
     def __init__(self, size, channels, classes):
         super().__init__(size, channels, classes)
         def block(inputs): return nn.Conv2d(inputs, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()
-        self.backbone = nn.Sequential(*block(channels), *block(64), *block(64), *block(64), nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(64*8*8, 1024))
+        self.backbone = nn.Sequential(
+            *block(channels),
+            *block(64),
+            *block(64),
+            *block(64),
+            nn.AdaptiveAvgPool2d(8),
+            nn.Flatten(),
+            nn.Linear(64 * 8 * 8, 1024)
+        )
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(1024, classes))
 
 class OmniglotBetterCNN(MNISTBetterCNN):
-    "The same under the name it has for characters: how many classes there are is the data set's affair."
+    """The same under the name it has for characters: how many classes there are is the data set's
+    affair."""
 
 # %% ../nbs/35_classifiers.ipynb #aaf8e2d5
 def classification_loss(
@@ -159,7 +242,9 @@ def classification_loss(
 )->tuple: # cross-entropy in nats, and {'accuracy': the part that is right}
     "What a `Trainer` and `evaluate` ask of a classifier."
     logits = model(images)
-    return F.cross_entropy(logits, labels), {'accuracy': (logits.argmax(1) == labels).float().mean()}
+    return F.cross_entropy(logits, labels), {
+        'accuracy': (logits.argmax(1) == labels).float().mean()
+    }
 
 # %% ../nbs/35_classifiers.ipynb #2ed888b4
 @dataclass
@@ -178,9 +263,12 @@ class Training:
     device:str = None # torch device; cuda if there
 
     def __post_init__(self):
-        for k in ('epochs', 'batch_size', 'snapshot_epochs'): whole_number(getattr(self, k), k)         # now, not after hours without labels
+        # now, not after hours without labels
+        for k in ('epochs', 'batch_size', 'snapshot_epochs'):
+            whole_number(getattr(self, k), k)
         for k in ('weight_decay', 'momentum', 'num_workers', 'seed'):
-            if not 0 <= getattr(self, k) < float('inf'): raise ValueError(f"{k} {getattr(self, k)} must be 0 or more")
+            if not 0 <= getattr(self, k) < float('inf'):
+                raise ValueError(f"{k} {getattr(self, k)} must be 0 or more")
 
 class WeightSnapshots(Callback):
     "Weights every so many epochs, as weights_EPOCH.safetensors."
@@ -189,7 +277,8 @@ class WeightSnapshots(Callback):
     ): self.every = whole_number(every, 'snapshot_epochs')
 
     def after_epoch(self, t):
-        if t.output and t.main_process and t.epoch % self.every == 0: save_weights(t.output/f'weights_{t.epoch:04d}.safetensors', t.model, t.about())
+        if t.output and t.main_process and t.epoch % self.every == 0:
+            save_weights(t.output / f'weights_{t.epoch:04d}.safetensors', t.model, t.about())
 
     after_resume = after_epoch
 
@@ -206,15 +295,26 @@ def trainer(self:Training,
     **instead # other values than these settings', and more of Trainer
 )->Trainer:
     "A `Trainer` with these settings."
-    if not 0 <= self.momentum < 1: raise ValueError(f"momentum {self.momentum} must be at least 0 and below 1, such as 0.9")
+    if not 0 <= self.momentum < 1:
+        raise ValueError(f"momentum {self.momentum} must be at least 0 and below 1, such as 0.9")
     optimiser = self.optimiser
     if optimiser == 'SGD':
         optimiser = partial(torch.optim.SGD, momentum=self.momentum)
         optimiser.__name__ = f'SGD with momentum {self.momentum:g}'
     same = 'epochs', 'batch_size', 'learning_rate', 'weight_decay', 'num_workers', 'seed', 'device'
     notes = dict(command=command, settings=asdict(self), dataset_root=str(data.root))
-    return Trainer(model, loss_fn, data.train, data.val, **({k: getattr(self, k) for k in same} | instead), optimiser=optimiser, output=output, config=config,
-                   notes=notes, callbacks=[WeightSnapshots(self.snapshot_epochs), *callbacks])
+    return Trainer(
+        model,
+        loss_fn,
+        data.train,
+        data.val,
+        **({k: getattr(self, k) for k in same} | instead),
+        optimiser=optimiser,
+        output=output,
+        config=config,
+        notes=notes,
+        callbacks=[WeightSnapshots(self.snapshot_epochs), *callbacks]
+    )
 
 # %% ../nbs/35_classifiers.ipynb #aec3cdc4
 def _options(cls, flags):
@@ -224,17 +324,31 @@ def _options(cls, flags):
 def _begin(model, dataset, flags):
     "Settings, network, data, and what a resumed run must agree on."
     cls = Classifier.find(model) if isinstance(model, str) else model
-    source = DataSet.find(dataset) if isinstance(dataset, str) else None       # a data set made already has its options
+    # a data set made already has its options
+    source = DataSet.find(dataset) if isinstance(dataset, str) else None
     known = [*options(Training), *options(cls), *(options(source) if source else ())]
     for k in flags:
-        if k not in known: raise ValueError(f"there is no option {k} here: expected one of {', '.join(known)}")
+        if k not in known:
+            raise ValueError(f"there is no option {k} here: expected one of {', '.join(known)}")
     settings = Training(**{k: v for k, v in flags.items() if k in options(Training)})
     own, theirs = _options(cls, flags), _options(source, flags) if source else {}
     data = source(**theirs) if source else dataset
-    if not data.classes: raise ValueError(f"{type(data).__name__} in {data.root} has no classes: a classifier needs two or more, such as a folder of images for each")
-    with seeded(settings.seed): net = build(cls, own, size=data.size, channels=data.channels, classes=data.classes)
-    config = dict(model=cls.__name__, model_options=own, size=data.size, channels=data.channels, classes=data.classes,
-                  dataset=type(data).__name__, dataset_options={k: v for k, v in theirs.items() if k != 'dataset_root'})
+    if not data.classes:
+        raise ValueError(
+            f"{type(data).__name__} in {data.root} has no classes: a classifier needs two or more,"
+            " such as a folder of images for each"
+        )
+    with seeded(settings.seed):
+        net = build(cls, own, size=data.size, channels=data.channels, classes=data.classes)
+    config = dict(
+        model=cls.__name__,
+        model_options=own,
+        size=data.size,
+        channels=data.channels,
+        classes=data.classes,
+        dataset=type(data).__name__,
+        dataset_options={k: v for k, v in theirs.items() if k != 'dataset_root'},
+    )
     return settings, net, data, config
 
 # %% ../nbs/35_classifiers.ipynb #ecf2bc9a
@@ -260,41 +374,71 @@ def load_classifier(
     channels:int|None=None, # of the images
     classes:int|None=None, # how many they have
     model:str|None=None, # the class it should be of
-    undecided:bool=False, # also take a network that has learned features only and cannot name classes yet
+    undecided:bool=False, # also take a network that has features, but no classes yet
 )->Classifier: # ready to read
     "A trained classifier."
     about, tensors = read_tensors(path)
     c = about.get('config', {})
-    if not isinstance(c, dict) or not {'model', 'model_options', 'size', 'channels', 'classes'} <= set(c):
-        raise ValueError(f"{path} holds no classifier: expected weights that train_classifiers wrote")
+    if not isinstance(c, dict) or not {
+        'model',
+        'model_options',
+        'size',
+        'channels',
+        'classes',
+    } <= set(c):
+        raise ValueError(
+            f"{path} holds no classifier: expected weights that train_classifiers wrote"
+        )
     _check_purpose(path, c, size, channels, classes, model)
     if c.get('barlow') and not undecided:
-        raise ValueError(f"{path} has learned features, but no classes yet: name the model.safetensors of the folder above")
+        raise ValueError(
+            f"{path} has learned features, but no classes yet: name the model.safetensors of the"
+            " folder above"
+        )
     if c['model'] not in Classifier.known:
-        raise ValueError(f"{path} needs the classifier {c['model']!r}, which is not defined here: define or import that class first")
+        raise ValueError(
+            f"{path} needs the classifier {c['model']!r}, which is not defined here: define or"
+            " import that class first"
+        )
     with reading(path, 'fetch it again, or train anew'), seeded():
         context = dict(size=tuple(c['size']), channels=c['channels'], classes=c['classes'])
         net = build(Classifier.find(c['model']), c['model_options'], **context)
         load_weights(net, (about, tensors), path)
     return net.eval()
 
+# %% ../nbs/35_classifiers.ipynb #e33fb943
 def _check_purpose(path, c, size, channels, classes, model):
     "Refuse a classifier for other images, other classes or of another kind than asked for."
-    if model and model != c['model']: raise ValueError(f"{path} is of another architecture: it is a {c['model']}, expected a {model}")
+    if model and model != c['model']:
+        raise ValueError(
+            f"{path} is of another architecture: it is a {c['model']}, expected a {model}"
+        )
     if size and list(size) != list(c['size']):
         theirs, mine = (' x '.join(map(str, o)) for o in (c['size'], size))
-        raise ValueError(f"{path} is a classifier for images of {theirs} pixels, these have {mine}: "
-                         "name one that was trained on images of this size")
-    for name, mine, n in (('channels', channels, c['channels']), ('classes', classes, c['classes'])):
+        raise ValueError(
+            f"{path} is a classifier for images of {theirs} pixels, these have {mine}: "
+            "name one that was trained on images of this size"
+        )
+    for name, mine, n in (
+        ('channels', channels, c['channels']),
+        ('classes', classes, c['classes']),
+    ):
         if mine and mine != n:
-            raise ValueError(f"{path} is a classifier for {n} {name}, here are {mine}: name one that was trained on data like these")
+            raise ValueError(
+                f"{path} is a classifier for {n} {name}, here are {mine}: name one that was trained"
+                " on data like these"
+            )
 
 # %% ../nbs/35_classifiers.ipynb #c61746af
 def view(
     images:Tensor, # [B, C, H, W] in [0, 1]
 )->Tensor: # the same shape
-    "Another look at the same things: moved, turned, sheared and scaled a little, and 5 % brighter or darker from pixel to pixel."
-    return (augmented(images) * (1 + (torch.rand(images.shape, dtype=images.dtype, device=images.device) - .5)/10)).clamp(0, 1)
+    """Another look at the same things: moved, turned, sheared and scaled a little, and 5 % brighter
+    or darker from pixel to pixel."""
+    return (
+        augmented(images)
+        * (1 + (torch.rand(images.shape, dtype=images.dtype, device=images.device) - 0.5) / 10)
+    ).clamp(0, 1)
 
 # %% ../nbs/35_classifiers.ipynb #9dba1fb2
 def cross_correlation(
@@ -302,7 +446,11 @@ def cross_correlation(
     b:Tensor, # [B, D] features of another
 )->Tensor: # [D, D] in [-1, 1]
     "How each feature of one view goes with each of the other, over the batch."
-    if a.dim() != 2 or a.shape != b.shape or a.device != b.device: raise ValueError(f"a of shape {tuple(a.shape)} on {a.device} and b of shape {tuple(b.shape)} on {b.device} must both be [B, D], of the same images")
+    if a.dim() != 2 or a.shape != b.shape or a.device != b.device:
+        raise ValueError(
+            f"a of shape {tuple(a.shape)} on {a.device} and b of shape {tuple(b.shape)} on"
+            f" {b.device} must both be [B, D], of the same images"
+        )
     a, b = (F.batch_norm(o, None, None, training=True) for o in (a, b))     # mean 0, variance 1
     return a.T @ b / len(a)
 
@@ -323,8 +471,13 @@ def barlow_twins_loss(
     labels=None, # not looked at
     weight:float=5e-3, # lambda: of the redundancy between features
 )->tuple: # loss, and {'invariance', 'redundancy'}: its terms
-    "What a `Trainer` asks of a classifier that has no labels: features of two views that agree, each feature for itself."
-    if len(images) < 2: raise ValueError("Barlow Twins compares the images of a batch: it needs two or more, so choose a larger barlow_batch_size")
+    """What a `Trainer` asks of a classifier that has no labels: features of two views that agree,
+    each feature for itself."""
+    if len(images) < 2:
+        raise ValueError(
+            "Barlow Twins compares the images of a batch: it needs two or more, so choose a larger"
+            " barlow_batch_size"
+        )
     terms = barlow_loss(model.features(view(images)), model.features(view(images)), weight)
     return sum(terms), {k: v.detach() for k, v in zip(('invariance', 'redundancy'), terms)}
 
@@ -333,7 +486,8 @@ def barlow_twins_loss(
 def lock(self:Classifier,
     locked:bool=True, # False lets go again
 )->Classifier:
-    "Hold the backbone as it is, statistics of its batch normalisation included, so that training moves the head alone."
+    """Hold the backbone as it is, statistics of its batch normalisation included, so that training
+    moves the head alone."""
     self.backbone.requires_grad_(not locked)
     self.locked = locked
     return self.train(self.training)
@@ -352,24 +506,33 @@ def train_classifier_barlow(
     output=None, # folder; what Barlow Twins leaves is in its folder barlow
     resume:bool=False, # go on from `output`
     callbacks=(), # Callbacks, of both parts
-    command:str=None, # the command line, to be kept with the weights
+    command:str|None=None, # the command line, to be kept with the weights
     barlow_epochs:int=10, # without labels
     barlow_batch_size:int=1024, # images a step without labels
     finetune:bool=False, # let the labels change the features too, instead of the head alone
     **flags # of Training, of the classifier, and of a data set given by name
 )->Trainer: # with `model`, `history`, and `test`: loss and accuracy on the test set
     "Learn features without labels (Barlow Twins), then classes on top of them, and test."
-    whole_number(barlow_epochs, 'barlow_epochs'), whole_number(barlow_batch_size, 'barlow_batch_size')
+    whole_number(barlow_epochs, 'barlow_epochs')
+    whole_number(barlow_batch_size, 'barlow_batch_size')
     settings, net, data, config = _begin(model, dataset, flags)
     output = output and Path(output)
     done = output and (output/'checkpoint.safetensors').exists()
-    if done and not resume: raise ValueError(f"{output} holds a run already: go on with it (--resume), or choose another folder")
-    t = settings.trainer(net, barlow_twins_loss, data, config | dict(barlow=True), output and output/'barlow', callbacks, command,
-                         epochs=barlow_epochs, batch_size=barlow_batch_size, drop_last=len(data.train) > barlow_batch_size)
+    if done and not resume:
+        raise ValueError(
+            f"{output} holds a run already: go on with it (--resume), or choose another folder"
+        )
+    steps = dict(epochs=barlow_epochs, batch_size=barlow_batch_size)
+    steps['drop_last'] = len(data.train) > barlow_batch_size
+    first = output and output/'barlow', callbacks, command
+    t = settings.trainer(net, barlow_twins_loss, data, config | dict(barlow=True), *first, **steps)
     t.fit(resume)
     if t.stopped: return t
     net.lock(not finetune)
-    t = settings.trainer(net, classification_loss, data, config | dict(barlow_epochs=barlow_epochs, barlow_batch_size=barlow_batch_size, finetune=finetune), output, callbacks, command)
+    config |= dict(
+        barlow_epochs=barlow_epochs, barlow_batch_size=barlow_batch_size, finetune=finetune
+    )
+    t = settings.trainer(net, classification_loss, data, config, output, callbacks, command)
     t.fit(resume and done)
     return t.conclude(data.test, settings.half)
 
@@ -379,7 +542,12 @@ for f in (train_classifier, train_classifier_barlow): f.not_flags = 'callbacks',
 def _parser(prog, f, argv):
     "The flags of a function that trains, of `Training`, and of the classes named."
     p = argparse.ArgumentParser(prog, description=f.__doc__, allow_abbrev=False)
-    p.add_argument('--output', required=True, metavar='FOLDER', help='where configuration, log, checkpoint, and weights go')
+    p.add_argument(
+        '--output',
+        required=True,
+        metavar='FOLDER',
+        help='where configuration, log, checkpoint, and weights go',
+    )
     add_class_flags(p, argv, model=Classifier, dataset=DataSet)
     add_flags(p, f)
     add_flags(p, Training)
@@ -390,9 +558,23 @@ def _main(prog, f, argv):
     p, argv = _parser(prog, f, argv), sys.argv[1:] if argv is None else argv
     o = p.parse_args(argv)
     with one_line_errors(p), stoppable():
-        flags = {k: v for part in (f, Training, Classifier.find(o.model), DataSet.find(o.dataset)) for k, v in flags_of(o, part).items()}
-        t = f(o.model, o.dataset, callbacks=[EpochProgress()], command=shlex.join([prog, *argv]), **flags)
-    if t.main_process and not t.stopped: print('accuracy {accuracy:.4f}, loss {loss:.4f} on the {images:,} images of the test set'.format(**t.test))
+        flags = {
+            k: v
+            for part in (f, Training, Classifier.find(o.model), DataSet.find(o.dataset))
+            for k, v in flags_of(o, part).items()
+        }
+        t = f(
+            o.model,
+            o.dataset,
+            callbacks=[EpochProgress()],
+            command=shlex.join([prog, *argv]),
+            **flags
+        )
+    if t.main_process and not t.stopped:
+        print(
+            'accuracy {accuracy:.4f}, loss {loss:.4f} on the {images:,} images of the test set'
+            .format(**t.test)
+        )
 
 def main(argv=None):
     "The command `train_classifiers`."

@@ -36,17 +36,24 @@ from .runs import UNFINISHED, reading
 class Split(Dataset):
     "Images and labels, a batch at a time."
     def __init__(self,
-        source, # [N, C, H, W] in [0, 1]: a tensor, or anything that gives images for source[indices]
+        source, # [N, C, H, W] in [0, 1]: a tensor, or what gives images for source[indices]
         labels:Tensor, # [N] whole numbers
-        transforms=(), # functions of a batch [B, C, H, W], applied in order whenever a batch is taken
+        transforms=(), # functions of a batch [B, C, H, W], applied in order to each batch taken
     ):
-        self.source, self.labels, self.transforms = source, torch.as_tensor(labels, device='cpu'), tuple(transforms)
-        if isinstance(source, Tensor) and not self.transforms: self.images = source    # all of them, ready in memory
+        self.source, self.labels, self.transforms = (
+            source,
+            torch.as_tensor(labels, device='cpu'),
+            tuple(transforms),
+        )
+        # all of them, ready in memory
+        if isinstance(source, Tensor) and not self.transforms:
+            self.images = source
 
     def __len__(self): return len(self.labels)
 
     def __getitems__(self, indices):
-        labels = self.labels[indices]                   # an index out of range is an IndexError here
+        # an index out of range is an IndexError here
+        labels = self.labels[indices]
         images = self.source[indices]
         for f in self.transforms: images = f(images)
         return images, labels
@@ -68,7 +75,9 @@ def subset(
 )->Split:
     "Some images of a split."
     source = split.source[index] if isinstance(split.source, Tensor) else _Part(split.source, index)
-    return Split(source, split.labels[index], split.transforms if transforms is None else transforms)
+    return Split(
+        source, split.labels[index], split.transforms if transforms is None else transforms
+    )
 
 def hold_out(
     split:Split,
@@ -76,7 +85,8 @@ def hold_out(
     generator:torch.Generator, # says which
 )->tuple: # (the rest, those held out), of indices
     "Set aside the same number of images of each class."
-    if per_class % 1 != 0 or per_class < 0: raise ValueError(f"per_class {per_class} must be a whole number of 0 or more")
+    if per_class % 1 != 0 or per_class < 0:
+        raise ValueError(f"per_class {per_class} must be a whole number of 0 or more")
     order = torch.randperm(len(split), generator=generator, device='cpu')
     labels = split.labels[order]
     held = torch.cat([torch.nonzero(labels == c)[:per_class, 0] for c in labels.unique()])
@@ -88,11 +98,17 @@ def thinned(
     images:Tensor, # [B, C, H, W] in [0, 1]
 )->Tensor: # the same shape, 0 or 1
     "Strokes thinned to one pixel."
-    try: from skimage.morphology import skeletonize
-    except ImportError: raise ValueError("skeleton needs scikit-image: pip install scikit-image") from None
+    try:
+        from skimage.morphology import skeletonize
+    except ImportError:
+        raise ValueError("skeleton needs scikit-image: pip install scikit-image") from None
     ink = images > .5 * images.amax((2, 3), keepdim=True)
     thin = [skeletonize(o) for o in ink.flatten(0, 1).numpy()]
-    return torch.from_numpy(np.stack(thin) if thin else np.zeros((0, *images.shape[2:]))).to(images.dtype).view_as(images)
+    return (
+        torch.from_numpy(np.stack(thin) if thin else np.zeros((0, *images.shape[2:])))
+        .to(images.dtype)
+        .view_as(images)
+    )
 
 # %% ../nbs/33_data.ipynb #ce14a9da
 def augmented(
@@ -106,7 +122,13 @@ def augmented(
     cpu = dict(dtype=torch.float32, device='cpu')
     most = torch.tensor([math.radians(turn), shear, scale, scale, 2*shift, 2*shift], **cpu)
     a, k, sx, sy, dx, dy = (torch.rand(6, len(images), **cpu) * 2 - 1) * most[:, None]
-    rows = torch.stack([torch.stack([a.cos() * (1 + sx), k - a.sin(), dx], 1), torch.stack([a.sin(), a.cos() * (1 + sy), dy], 1)], 1)
+    rows = torch.stack(
+        [
+            torch.stack([a.cos() * (1 + sx), k - a.sin(), dx], 1),
+            torch.stack([a.sin(), a.cos() * (1 + sy), dy], 1),
+        ],
+        1,
+    )
     where = F.affine_grid(rows.to(images), images.shape, align_corners=False)
     return F.grid_sample(images, where, align_corners=False).clamp(0, 1)
 
@@ -119,21 +141,39 @@ def scaled(
 )->Tensor: # [B, C, canvas, canvas]
     "A digit in the middle of a large canvas."
     for k, v in dict(digit=digit, canvas=canvas).items():
-        if v % 1 != 0 or v < 1: raise ValueError(f"{k} {v} must be a whole number of pixels, 1 or more")
+        if v % 1 != 0 or v < 1:
+            raise ValueError(f"{k} {v} must be a whole number of pixels, 1 or more")
     margin = canvas - digit
-    return F.pad(F.interpolate(images, (digit, digit), mode='bilinear'), (margin//2, margin - margin//2)*2) * brightness
+    return (
+        F.pad(
+            F.interpolate(images, (digit, digit), mode='bilinear'),
+            (margin // 2, margin - margin // 2) * 2,
+        )
+        * brightness
+    )
 
 def centred(
     images:Tensor, # [B, 1, H, W] in [0, 1]
     side:int=28, # pixels
 )->Tensor: # [B, 1, side, side]
     "The centre of mass in the middle, then shrunk, as a mean over what each small pixel covers."
-    if side % 1 != 0 or side < 1: raise ValueError(f"side {side} must be a whole number of pixels, 1 or more")
+    if side % 1 != 0 or side < 1:
+        raise ValueError(f"side {side} must be a whole number of pixels, 1 or more")
     mass = images.sum((1, 2, 3)).clamp(min=1e-6)
-    def off(sums): return sums @ torch.linspace(-1 + 1/sums.shape[1], 1 - 1/sums.shape[1], sums.shape[1], device='cpu').to(sums) / mass
+    def off(sums):
+        return (
+            sums
+            @ torch.linspace(
+                -1 + 1 / sums.shape[1], 1 - 1 / sums.shape[1], sums.shape[1], device='cpu'
+            ).to(sums)
+            / mass
+        )
     move = torch.eye(2, 3, dtype=images.dtype, device=images.device).repeat(len(images), 1, 1)
-    move[:, 0, 2], move[:, 1, 2] = off(images.sum((1, 2))), off(images.sum((1, 3)))     # affine_grid counts (x, y)
-    moved = F.grid_sample(images, F.affine_grid(move, images.shape, align_corners=False), align_corners=False)
+    # affine_grid counts (x, y)
+    move[:, 0, 2], move[:, 1, 2] = off(images.sum((1, 2))), off(images.sum((1, 3)))
+    moved = F.grid_sample(
+        images, F.affine_grid(move, images.shape, align_corners=False), align_corners=False
+    )
     return F.interpolate(moved, (side, side), mode='bilinear', antialias=True).clamp(0, 1)
 
 # %% ../nbs/33_data.ipynb #9461857e
@@ -141,38 +181,60 @@ class DataSet(ByName, family='dataset'):
     "Images in three parts: `train`, `val`, `test`. A subclass defines `read`."
     size, channels, classes = (28, 28), 1, 10      # (height, width); 1 or 3; how many, or None
     changes = ()                                   # transforms of the training images alone
-    centred = False                                # True: one character an image, in the middle, 20/28 of its size
+    # True: one character an image, in the middle, 20/28 of its size
+    centred = False
     def __init__(self,
         dataset_root:str='./data/', # folder the data lie in, or are downloaded to
         dataset_seed:int=1234, # which images are set aside
         valset_size_per_class:int=10, # images of each class set aside for validation
         skeleton:bool=False, # thin strokes to one pixel
     ):
-        if valset_size_per_class % 1 != 0 or valset_size_per_class < 1: raise ValueError(f"valset_size_per_class {valset_size_per_class} must be a whole number of 1 or more: without images to watch there is no validation")
-        if dataset_seed % 1 != 0 or dataset_seed < 0: raise ValueError(f"dataset_seed {dataset_seed} must be a whole number of 0 or more")
+        if valset_size_per_class % 1 != 0 or valset_size_per_class < 1:
+            raise ValueError(
+                f"valset_size_per_class {valset_size_per_class} must be a whole number of 1 or"
+                " more: without images to watch there is no validation"
+            )
+        if dataset_seed % 1 != 0 or dataset_seed < 0:
+            raise ValueError(f"dataset_seed {dataset_seed} must be a whole number of 0 or more")
         self.root, self.skeleton = Path(dataset_root), skeleton
-        self._divide(*self.read(), valset_size_per_class, torch.Generator('cpu').manual_seed(dataset_seed))
+        self._divide(
+            *self.read(), valset_size_per_class, torch.Generator('cpu').manual_seed(dataset_seed)
+        )
 
     def __repr__(self):
-        return f"{type(self).__name__}: {len(self.train):,} to train, {len(self.val):,} to validate, {len(self.test):,} to test; {self.channels} x {self.size[0]} x {self.size[1]}, {self.classes or 'no'} classes"
+        return (
+            f"{type(self).__name__}: {len(self.train):,} to train, {len(self.val):,} to validate,"
+            f" {len(self.test):,} to test; {self.channels} x {self.size[0]} x {self.size[1]},"
+            f" {self.classes or 'no'} classes"
+        )
 
-    def _divide(self, train, test, per_class, generator):
-        "Without a test split of its own, the set gives as many images of each class for test as for validation."
-        fewest = train.labels.unique(return_counts=True)[1].min().item()
-        if fewest <= per_class * (2 - bool(test)):
-            raise ValueError(f"valset_size_per_class {per_class} leaves nothing to train on of a class of {fewest} images in {self.root}: choose a smaller one, or add images")
-        rest = torch.arange(len(train), device='cpu')
-        if test is None:
-            rest, held = hold_out(train, per_class, generator)
-            train, test = subset(train, rest), subset(train, held)
+# %% ../nbs/33_data.ipynb #fb68941f
+@patch
+def _divide(self:DataSet, train, test, per_class, generator):
+    "Set validation images aside, and as many of each class for test if there is no test split."
+    fewest = train.labels.unique(return_counts=True)[1].min().item()
+    if fewest <= per_class * (2 - bool(test)):
+        raise ValueError(
+            f"valset_size_per_class {per_class} leaves nothing to train on of a class of"
+            f" {fewest} images in {self.root}: choose a smaller one, or add images"
+        )
+    rest = torch.arange(len(train), device='cpu')
+    if test is None:
         rest, held = hold_out(train, per_class, generator)
-        self.train, self.val, self.test = self._ready(subset(train, rest), self.changes), self._ready(subset(train, held)), self._ready(test)
+        train, test = subset(train, rest), subset(train, held)
+    rest, held = hold_out(train, per_class, generator)
+    self.train = self._ready(subset(train, rest), self.changes)
+    self.val, self.test = self._ready(subset(train, held)), self._ready(test)
 
-    def _ready(self, split, changes=()):
-        "What is always the same is done once, where there is room for it."
-        if self.skeleton and not changes and hasattr(split, 'images'): return Split(thinned(split.images), split.labels)
-        return Split(split.source, split.labels, (*split.transforms, *changes, *([thinned] if self.skeleton else [])))
+@patch
+def _ready(self:DataSet, split, changes=()):
+    "What is always the same is done once, where there is room for it."
+    if self.skeleton and not changes and hasattr(split, 'images'):
+        return Split(thinned(split.images), split.labels)
+    thin = [thinned] if self.skeleton else []
+    return Split(split.source, split.labels, (*split.transforms, *changes, *thin))
 
+# %% ../nbs/33_data.ipynb #0a4cbefc
 def _unit(images): return images.float() / 255
 
 def in_memory(
@@ -181,7 +243,9 @@ def in_memory(
     most:int=2**26, # values that may stay in memory as floating-point numbers
 )->Split:
     "Bytes as a split: as numbers in [0, 1] at once, or batch by batch if they are many."
-    return Split(_unit(pixels), labels) if pixels.numel() <= most else Split(pixels, labels, (_unit,))
+    return (
+        Split(_unit(pixels), labels) if pixels.numel() <= most else Split(pixels, labels, (_unit,))
+    )
 
 # %% ../nbs/33_data.ipynb #74687136
 class Digits(DataSet):
@@ -200,22 +264,31 @@ def read_idx(
     path, # one of MNIST's files, unpacked
     axes:int, # 3 for images, 1 for labels
 )->Tensor: # bytes
-    "The format of MNIST's files: 0, 0, 8 for bytes, the number of axes, their lengths, the bytes."
+    """The format of MNIST's files: 0, 0, 8 for bytes, the number of axes, their
+    lengths, the bytes."""
     with reading(path, 'delete it, so that it is fetched again'):
         raw = Path(path).read_bytes()
-        if raw[:4] != bytes([0, 0, 8, axes]): raise ValueError(f"it begins with {raw[:4].hex()}, expected 0000080{axes}")
+        if raw[:4] != bytes([0, 0, 8, axes]):
+            raise ValueError(f"it begins with {raw[:4].hex()}, expected 0000080{axes}")
         shape, start = np.frombuffer(raw, '>u4', axes, 4).tolist(), 4 + 4*axes
         if len(raw) - start != math.prod(shape):
-            raise ValueError(f"it says {' x '.join(map(str, shape))} and holds {len(raw) - start:,} bytes")
-        return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy())
+            raise ValueError(
+                f"it says {' x '.join(map(str, shape))} and holds {len(raw) - start:,}"
+                " bytes"
+            )
+        return torch.from_numpy(
+            np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
+        )
 
 def _digits(images, labels):
     "Images and labels that belong together."
     x, y = read_idx(images, 3), read_idx(labels, 1)
     with reading(images, 'delete it, so that it is fetched again'):
-        if not len(x) or x.shape[1:] != (28, 28): raise ValueError(f"images of shape {list(x.shape)}, expected [N, 28, 28]")
+        if not len(x) or x.shape[1:] != (28, 28):
+            raise ValueError(f"images of shape {list(x.shape)}, expected [N, 28, 28]")
     with reading(labels, 'delete it, so that it is fetched again'):
-        if len(y) != len(x): raise ValueError(f"{len(y):,} labels for {len(x):,} images")
+        if len(y) != len(x):
+            raise ValueError(f"{len(y):,} labels for {len(x):,} images")
         if y.max() > 9: raise ValueError(f"a label {y.max()}, expected 0 to 9")
     return in_memory(x[:, None], y.long())
 
@@ -235,8 +308,10 @@ def _fetched(cls, root):
         with suppress(Exception), redirect_stdout(io.StringIO()): cls(root, download=True)
     if not all((where/o).is_file() for o in names):
         remove_empty(where, where.parent, root)
-        raise FileNotFoundError(f"{cls.__name__} is not in {where} and cannot be fetched: "
-                                f"download {', '.join(f'{o}.gz' for o in names)} from {cls.mirrors[0]} and put them there")
+        raise FileNotFoundError(
+            f"{cls.__name__} is not in {where} and cannot be fetched: download"
+            f" {', '.join(f'{o}.gz' for o in names)} from {cls.mirrors[0]} and put them there"
+        )
     return [where/o for o in names]
 
 class MNIST(DataSet):
@@ -265,12 +340,13 @@ class Omniglot(DataSet):
     def __init__(self,
         dataset_root:str='./data/', # folder that omniglot-py lies in, or is downloaded to
         dataset_seed:int=1234, # which images are set aside
-        valset_size_per_class:int=2, # images of each character set aside for validation, and as many for test
+        valset_size_per_class:int=2, # images of each character for validation, and as many for test
         skeleton:bool=False, # thin strokes to one pixel
         augment:bool=False, # turn, shear, scale and move the training images by lot
         part:str='background', # which half of the alphabets: background or evaluation
     ):
-        if part not in ('background', 'evaluation'): raise ValueError(f"part {part!r} is not in Omniglot: expected background or evaluation")
+        if part not in ('background', 'evaluation'):
+            raise ValueError(f"part {part!r} is not in Omniglot: expected background or evaluation")
         self.part, self.changes = part, (augmented,) if augment else ()
         super().__init__(dataset_root, dataset_seed, valset_size_per_class, skeleton)
 
@@ -278,15 +354,29 @@ class Omniglot(DataSet):
         "Black ink on white becomes bright ink on black."
         characters = sorted(o for o in self._folder().glob('*/*') if o.is_dir())
         files = [(o, i) for i, c in enumerate(characters) for o in sorted(c.glob('*.png'))]
-        if not files: raise ValueError(f"{self._folder()} holds no ALPHABET/CHARACTER/*.png: delete the folder, so that it is fetched again")
-        self.classes, self.names = len(characters), [f'{o.parent.name} {o.name[-2:]}' for o in characters]
-        return self._split(torch.from_numpy(np.stack([read_character(o) for o, _ in files]))[:, None], torch.tensor([i for _, i in files], device='cpu')), None
+        if not files:
+            raise ValueError(
+                f"{self._folder()} holds no ALPHABET/CHARACTER/*.png: delete the folder, so that it"
+                " is fetched again"
+            )
+        self.classes, self.names = len(characters), [
+            f'{o.parent.name} {o.name[-2:]}' for o in characters
+        ]
+        return (
+            self._split(
+                torch.from_numpy(np.stack([read_character(o) for o, _ in files]))[:, None],
+                torch.tensor([i for _, i in files], device='cpu'),
+            ),
+            None,
+        )
 
     def _split(self, ink, labels): return in_memory(ink, labels)
 
 # %% ../nbs/33_data.ipynb #7aca9e44
 # of the operating system, over a name in a damaged archive
-_BAD_NAMES = errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT
+_BAD_NAMES = [
+    getattr(errno, k) for k in 'ENAMETOOLONG EILSEQ EINVAL ENOTDIR EISDIR EEXIST ENOENT'.split()
+]
 
 def unpack(
     archive, # a zip
@@ -298,13 +388,17 @@ def unpack(
         with reading(archive, 'delete it and fetch it again'):
             with zipfile.ZipFile(archive) as z:
                 if sum(o.file_size for o in z.infolist()) > most:
-                    raise ValueError(f"{archive} unfolds into more than {most:,} bytes: fetch it again")
+                    raise ValueError(
+                        f"{archive} unfolds into more than {most:,} bytes: fetch it again"
+                    )
                 # leaves out .. and / at the start of names
                 try: z.extractall(tmp)
-                except OSError as e: raise ValueError(e.strerror) if e.errno in _BAD_NAMES else e
+                except OSError as e:
+                    raise ValueError(e.strerror) if e.errno in _BAD_NAMES else e
         for o in sorted(Path(tmp).iterdir(), reverse=True):
             if not (Path(folder)/o.name).exists(): o.rename(Path(folder)/o.name)
 
+# %% ../nbs/33_data.ipynb #7d036d4e
 def read_character(
     path, # one of Omniglot's drawings, black on white
 )->np.ndarray: # [105, 105] bytes, ink is 255
@@ -312,7 +406,10 @@ def read_character(
     if not Path(path).is_file(): raise FileNotFoundError(f"{path} is not there: fetch it again")
     with reading(path, 'fetch it again'):
         with Image.open(path) as image:
-            if image.size != Omniglot.size: raise ValueError(f"it has {image.size[1]} x {image.size[0]} pixels, expected 105 x 105")
+            if image.size != Omniglot.size:
+                raise ValueError(
+                    f"it has {image.size[1]} x {image.size[0]} pixels, expected 105 x 105"
+                )
             return 255 - np.asarray(image.convert('L'))
 
 @patch
@@ -324,36 +421,56 @@ def _folder(self:Omniglot):
     where, url = self.root/'omniglot-py', f'{tv.Omniglot.download_url_prefix}/{name}.zip'
     # it may have been put there by hand
     zipped = where/f'{name}.zip'
-    try: zipped = zipped if zipped.is_file() else fetch_weights(url, where, md5=tv.Omniglot.zips_md5[name])
+    try:
+        zipped = (
+            zipped
+            if zipped.is_file()
+            else fetch_weights(url, where, md5=tv.Omniglot.zips_md5[name])
+        )
     except (MissingWeights, OSError):
         remove_empty(where, self.root)
-        raise FileNotFoundError(f"Omniglot is not in {where/name} and cannot be fetched: "
-                                f"download {url} and put it at {where/name}.zip, or unpacked at {where/name}") from None
+        raise FileNotFoundError(
+            f"Omniglot is not in {where/name} and cannot be fetched: "
+            f"download {url} and put it at {where/name}.zip, or unpacked at {where/name}"
+        ) from None
     unpack(zipped, where)
-    if not (where/name).is_dir(): raise ValueError(f"{zipped} holds no {name}: delete it and fetch it again")
+    if not (where / name).is_dir():
+        raise ValueError(f"{zipped} holds no {name}: delete it and fetch it again")
     return where/name
 
+# %% ../nbs/33_data.ipynb #f3cbddf3
 class C28pxOmniglot(Omniglot):
     "Omniglot with each character's centre of mass in the middle, shrunk to 28 pixels."
     size = (28, 28)
-    def _split(self, ink, labels): return Split(torch.cat([centred(_unit(o)) for o in ink.split(256)]), labels)
+    def _split(self, ink, labels):
+        return Split(torch.cat([centred(_unit(o)) for o in ink.split(256)]), labels)
 
 # %% ../nbs/33_data.ipynb #5468280b
 class _Name(str): "A function or class that a pickle names. Nothing is looked up."
-class _Made(list): "What a pickle wants a name to be called with; later followed by its state."
+class _Made(list):
+    "What a pickle wants a name to be called with; later followed by its state."
 
 class ArrayPickle:
-    "Reads the pickles that NumPy writes for lists of arrays. It knows their instructions alone and calls nothing."
-    def __init__(self, data:bytes): self.data, self.at, self.stack, self.marks, self.memo = data, 0, [], [], {}
+    """Reads the pickles that NumPy writes for lists of arrays. It knows their
+    instructions alone and calls nothing."""
+    def __init__(self, data: bytes):
+        self.data, self.at, self.stack, self.marks, self.memo = data, 0, [], [], {}
 
     def take(self, n):
         "The next n bytes."
-        if n > len(self.data) - self.at: raise ValueError(f"its pickle ends {n - len(self.data) + self.at:,} bytes too early")
+        if n > len(self.data) - self.at:
+            raise ValueError(
+                f"its pickle ends {n - len(self.data) + self.at:,} bytes too early"
+            )
         self.at += n
         return self.data[self.at - n:self.at]
 
-    def number(self, size, signed=False): return int.from_bytes(self.take(size), 'little', signed=signed)
-    def line(self): return self.take(self.data.index(b'\n', self.at) + 1 - self.at)[:-1].decode('ascii')
+    def number(self, size, signed=False):
+        return int.from_bytes(self.take(size), 'little', signed=signed)
+    def line(self):
+        return self.take(self.data.index(b'\n', self.at) + 1 - self.at)[:-1].decode(
+            'ascii'
+        )
     def push(self, o): self.stack.append(o)
     def last(self, n): return [self.stack.pop() for _ in range(n)][::-1]
     def name(self, module, name): self.push(_Name(f'{module}.{name}'))
@@ -362,23 +479,35 @@ class ArrayPickle:
         items, self.stack = self.stack, self.marks.pop()
         return items
 
-    def call(self):
-        f, args = self.last(2)
-        if f not in ('numpy.dtype', 'numpy.core.multiarray._reconstruct', 'numpy._core.multiarray._reconstruct'):
-            raise ValueError(f"it calls {f}, which is no array")
-        self.push(_Made([f, *args]))
+# %% ../nbs/33_data.ipynb #759680f1
+@patch
+def call(self:ArrayPickle):
+    f, args = self.last(2)
+    if f not in (
+        'numpy.dtype',
+        'numpy.core.multiarray._reconstruct',
+        'numpy._core.multiarray._reconstruct',
+    ):
+        raise ValueError(f"it calls {f}, which is no array")
+    self.push(_Made([f, *args]))
 
-    def build(self):
-        state = self.stack.pop()
-        if not isinstance(self.stack[-1], _Made): raise ValueError("it gives a state to what has none")
-        self.stack[-1].append(state)
+@patch
+def build(self:ArrayPickle):
+    state = self.stack.pop()
+    if not isinstance(self.stack[-1], _Made):
+        raise ValueError("it gives a state to what has none")
+    self.stack[-1].append(state)
 
-    def run(self):
-        "Run to the end; what is left on the stack."
-        while (code := self.take(1)) != b'.':
-            if code not in _INSTRUCTIONS: raise ValueError(f"it holds the instruction {code!r}, which no array needs")
-            _INSTRUCTIONS[code](self)
-        return self.stack.pop()
+@patch
+def run(self:ArrayPickle):
+    "Run to the end; what is left on the stack."
+    while (code := self.take(1)) != b'.':
+        if code not in _INSTRUCTIONS:
+            raise ValueError(
+                f"it holds the instruction {code!r}, which no array needs"
+            )
+        _INSTRUCTIONS[code](self)
+    return self.stack.pop()
 
 # %% ../nbs/33_data.ipynb #1838c398
 def _mark(s):
@@ -387,25 +516,29 @@ def _mark(s):
 
 def _append(s, items): s.stack[-1].extend(items)
 def _keep(s, k): s.memo[k] = s.stack[-1]
+def _value(o): return lambda s: s.push(o)
+def _number(size, signed=False): return lambda s: s.push(s.number(size, signed))
+def _bytes(size): return lambda s: s.push(s.take(s.number(size)))
+def _words(size): return lambda s: s.push(s.take(s.number(size)).decode())
+def _tuple(n): return lambda s: s.push(tuple(s.last(n)))
+def _recalled(size): return lambda s: s.push(s.memo[s.number(size)])
 
 _INSTRUCTIONS = {
     # protocol and frame; memory
     b'\x80': lambda s: s.take(1), b'\x95': lambda s: s.take(8),
-    b'q': lambda s: _keep(s, s.number(1)), b'r': lambda s: _keep(s, s.number(4)), b'\x94': lambda s: _keep(s, len(s.memo)),
-    b'h': lambda s: s.push(s.memo[s.number(1)]), b'j': lambda s: s.push(s.memo[s.number(4)]),
+    b'q': lambda s: _keep(s, s.number(1)), b'r': lambda s: _keep(s, s.number(4)),
+    b'\x94': lambda s: _keep(s, len(s.memo)), b'h': _recalled(1), b'j': _recalled(4),
     # numbers, and what is there without a number
-    b'K': lambda s: s.push(s.number(1)), b'M': lambda s: s.push(s.number(2)), b'J': lambda s: s.push(s.number(4, True)),
+    b'K': _number(1), b'M': _number(2), b'J': _number(4, True),
     b'\x8a': lambda s: s.push(s.number(s.number(1), True)),
-    b'N': lambda s: s.push(None), b'\x88': lambda s: s.push(True), b'\x89': lambda s: s.push(False),
+    b'N': _value(None), b'\x88': _value(True), b'\x89': _value(False),
     # bytes, and text
-    b'U': lambda s: s.push(s.take(s.number(1))), b'C': lambda s: s.push(s.take(s.number(1))),
-    b'T': lambda s: s.push(s.take(s.number(4))), b'B': lambda s: s.push(s.take(s.number(4))),
-    b'\x8e': lambda s: s.push(s.take(s.number(8))),
-    b'X': lambda s: s.push(s.take(s.number(4)).decode()), b'\x8c': lambda s: s.push(s.take(s.number(1)).decode()),
+    b'U': _bytes(1), b'C': _bytes(1), b'T': _bytes(4), b'B': _bytes(4), b'\x8e': _bytes(8),
+    b'X': _words(4), b'\x8c': _words(1),
     # tuples and lists
-    b'(': _mark, b')': lambda s: s.push(()), b't': lambda s: s.push(tuple(s.since_mark())),
-    b'\x85': lambda s: s.push(tuple(s.last(1))), b'\x86': lambda s: s.push(tuple(s.last(2))), b'\x87': lambda s: s.push(tuple(s.last(3))),
-    b']': lambda s: s.push([]), b'a': lambda s: _append(s, s.last(1)), b'e': lambda s: _append(s, s.since_mark()),
+    b'(': _mark, b')': _value(()), b't': lambda s: s.push(tuple(s.since_mark())),
+    b'\x85': _tuple(1), b'\x86': _tuple(2), b'\x87': _tuple(3), b']': lambda s: s.push([]),
+    b'a': lambda s: _append(s, s.last(1)), b'e': lambda s: _append(s, s.since_mark()),
     # names, and what is to be done with them
     b'c': lambda s: s.name(s.line(), s.line()), b'\x93': lambda s: s.name(*s.last(2)),
     b'R': ArrayPickle.call, b'b': ArrayPickle.build}
@@ -414,34 +547,54 @@ _INSTRUCTIONS = {
 def _text(o): return o.decode('ascii') if isinstance(o, bytes) else o
 
 def _parts(made):
-    "What a pickle says of an array: (shape, kind such as '<i2' or '|O', column by column?, its content)."
+    """What a pickle says of an array: (shape, kind such as '<i2' or '|O', column by
+    column?, its content)."""
     _, _, _, _, (_, shape, kind, columns, content) = made
     order = _text(kind[-1][1])
-    if len(kind) != 5 or order not in ('<', '>', '|'): raise ValueError(f"it holds an array of a {kind}")
+    if len(kind) != 5 or order not in ('<', '>', '|'):
+        raise ValueError(f"it holds an array of a {kind}")
     return shape, order + _text(kind[1]), columns, content
 
 def _array(made):
     "An array [n, 3] of numbers."
     shape, kind, columns, content = _parts(made)
-    if kind[1:] not in ('i1', 'i2', 'i4', 'i8', 'f4', 'f8'): raise ValueError(f"it holds an array of {kind}, which are no numbers")
+    if kind[1:] not in ('i1', 'i2', 'i4', 'i8', 'f4', 'f8'):
+        raise ValueError(f"it holds an array of {kind}, which are no numbers")
     out = np.frombuffer(content, kind).reshape(shape, order='F' if columns else 'C')
-    if out.ndim != 2 or out.shape[1] != 3 or not (np.abs(out.astype(np.float64)) < 1e6).all():
-        raise ValueError(f"it holds an array {list(out.shape)}, expected [n, 3] numbers below a million")
+    if (
+        out.ndim != 2
+        or out.shape[1] != 3
+        or not (np.abs(out.astype(np.float64)) < 1e6).all()
+    ):
+        raise ValueError(
+            f"it holds an array {list(out.shape)}, expected [n, 3] numbers below a"
+            " million"
+        )
     return out
 
+# %% ../nbs/33_data.ipynb #a6d07ea6
 def _arrays(archive, name):
     "An object array of a .npz as a list of arrays [n, 3]."
     entry = archive.getinfo(f'{name}.npy')
-    if entry.file_size > 2**28: raise ValueError(f"{name} unfolds into {entry.file_size:,} bytes, expected at most {2**28:,}")
+    if entry.file_size > 2**28:
+        raise ValueError(
+            f"{name} unfolds into {entry.file_size:,} bytes, expected at most {2**28:,}"
+        )
     data = archive.read(entry)
     length = 2 if data[6:7] == b'\x01' else 4
     start = 8 + length + int.from_bytes(data[8:8 + length], 'little')
-    if data[:6] != b'\x93NUMPY' or b"'|O'" not in data[:start]: raise ValueError(f"{name} is no array of arrays")
+    if data[:6] != b'\x93NUMPY' or b"'|O'" not in data[:start]:
+        raise ValueError(f"{name} is no array of arrays")
     shape, kind, _, content = _parts(ArrayPickle(data[start:]).run())
-    if kind[1] != 'O' or not isinstance(content, list) or len(content) != math.prod(shape):
+    if (
+        kind[1] != 'O'
+        or not isinstance(content, list)
+        or len(content) != math.prod(shape)
+    ):
         raise ValueError(f"{name} is no list of arrays")
     # one array in a file may be named a million times
-    if sum(len(_parts(o)[3]) for o in content) > len(data): raise ValueError(f"{name} holds more than fits into its file")
+    if sum(len(_parts(o)[3]) for o in content) > len(data):
+        raise ValueError(f"{name} holds more than fits into its file")
     return [_array(o) for o in content]
 
 # %% ../nbs/33_data.ipynb #7e09d7de
@@ -451,18 +604,25 @@ def _from_steps(drawings):
     rows = rows.astype(np.int64) if rows.dtype.kind == 'i' else rows.astype(np.float64)
     last = np.cumsum([len(o) for o in drawings]) - 1
     ends = np.nonzero((rows[:, 2] != 0) | np.isin(np.arange(len(rows)), last))[0]
-    return rows[:, :2].cumsum(0), np.diff(ends, prepend=-1), np.diff(np.searchsorted(ends, last), prepend=-1)
+    return (
+        rows[:, :2].cumsum(0),
+        np.diff(ends, prepend=-1),
+        np.diff(np.searchsorted(ends, last), prepend=-1),
+    )
 
 def _drawn(points, lengths, strokes):
     "The same, if it can be drawn."
-    if not (len(strokes) and len(lengths) and lengths.min() > 0): raise ValueError("it holds an empty part or stroke")
-    if not (np.abs(points) < 1e9).all(): raise ValueError("it holds points that are not finite, or far outside")
+    if not (len(strokes) and len(lengths) and lengths.min() > 0):
+        raise ValueError("it holds an empty part or stroke")
+    if not (np.abs(points) < 1e9).all():
+        raise ValueError("it holds points that are not finite, or far outside")
     return points, lengths, strokes
 
 def read_npz(
     path, # a sketch-rnn file, such as yoga.npz
-)->list: # of training and test set: (points of one drawing after another, points of each stroke, strokes of each drawing)
-    "Official pen movements for sketch-rnn. A damaged file is a ValueError that names it; nothing in it is executed."
+)->list: # of training and test set: (all points, points of each stroke, strokes of each drawing)
+    """Official pen movements for sketch-rnn. A damaged file is a ValueError that names it; nothing
+    in it is executed."""
     with reading(path, 'fetch it again'), zipfile.ZipFile(path) as archive:
         return [_drawn(*_from_steps(_arrays(archive, o))) for o in ('train', 'test')]
 
@@ -474,7 +634,8 @@ def read_ndjson(
         lines = Path(path).read_text(encoding='utf-8').split('\n')
         drawings = [json.loads(o)['drawing'] for o in lines if o.strip()]
         strokes = [np.stack([s[0], s[1]], 1).astype(np.float64) for d in drawings for s in d]
-        if any(o.ndim != 2 for o in strokes): raise ValueError("it holds a stroke that is no list of points")
+        if any(o.ndim != 2 for o in strokes):
+            raise ValueError("it holds a stroke that is no list of points")
         lengths, counts = np.array([len(s) for s in strokes]), np.array([len(d) for d in drawings])
         return [_drawn(np.concatenate(strokes), lengths, counts)]
 
@@ -484,6 +645,7 @@ def _places(lengths):
     row = torch.repeat_interleave(lengths)
     return row, torch.arange(len(row), device='cpu') - (lengths.cumsum(0) - lengths)[row]
 
+# %% ../nbs/33_data.ipynb #f5564f2d
 class Sketches:
     "Pen strokes that become images when asked for."
     def __init__(self,
@@ -493,7 +655,11 @@ class Sketches:
         size:int, # pixels of the square canvas
         stroke_width:float, # pixels
     ):
-        if not 0 < stroke_width < size/3: raise ValueError(f"stroke_width {stroke_width} must be above 0 and below a third of the size, {size} pixels")
+        if not 0 < stroke_width < size / 3:
+            raise ValueError(
+                f"stroke_width {stroke_width} must be above 0 and below a third of the size, {size}"
+                " pixels"
+            )
         def starts(n): return F.pad(torch.as_tensor(n, device='cpu').long().cumsum(0), (1, 0))
         self.points = torch.as_tensor(points, device='cpu').float()
         self.first, self.stroke = starts(lengths), starts(strokes)
@@ -508,16 +674,26 @@ class Sketches:
         length = self.first[self.stroke[i][image] + nth + 1] - begin
         stroke, nth = _places(length)                                              # of each point
         points, owner = self.points[begin[stroke] + nth], image[stroke][:, None].expand(-1, 2)
-        low, high = (points.new_zeros(len(i), 2).scatter_reduce(0, owner, points, how, include_self=False) for how in ('amin', 'amax'))
+        low, high = (
+            points.new_zeros(len(i), 2).scatter_reduce(0, owner, points, how, include_self=False)
+            for how in ('amin', 'amax')
+        )
         scale = (self.size - 1 - 2*self.stroke_width) / (high - low).amax(1).clamp(min=1e-6)
         at = (points - (low + high)[image[stroke]]/2) * scale[image[stroke], None] * pitch
-        return draw(at.flip(1), (self.size, self.size), (self.stroke_width * pitch)**2 / math.pi, offsets=F.pad(length.cumsum(0), (1, 0)), image=image, batch=len(i))
+        return draw(
+            at.flip(1),
+            (self.size, self.size),
+            (self.stroke_width * pitch) ** 2 / math.pi,
+            offsets=F.pad(length.cumsum(0), (1, 0)),
+            image=image,
+            batch=len(i),
+        )
 
 # %% ../nbs/33_data.ipynb #148bf81c
 class QuickDraw(DataSet):
     "Sketches from Quick, Draw! (Ha & Eck 2017), rasterised from their pen strokes."
     def __init__(self,
-        dataset_root:str='./data/', # folder that QuickDraw/GROUP.npz or .ndjson lies in, or is downloaded to
+        dataset_root:str='./data/', # folder of QuickDraw/GROUP.npz or .ndjson, or for it
         dataset_seed:int=1234, # which images are set aside
         valset_size_per_class:int=10, # images of each group set aside for validation
         skeleton:bool=False, # thin strokes to one pixel
@@ -526,19 +702,35 @@ class QuickDraw(DataSet):
         group:str='yoga', # what is drawn; several with commas between them are classes
     ):
         if size < 2: raise ValueError(f"size {size} must be 2 pixels or more")
-        if not 0 < stroke_width < size/3: raise ValueError(f"stroke_width {stroke_width} must be above 0 and below a third of the size, {size} pixels")
+        if not 0 < stroke_width < size / 3:
+            raise ValueError(
+                f"stroke_width {stroke_width} must be above 0 and below a third of the size, {size}"
+                " pixels"
+            )
         self.names = [o.strip() for o in group.split(',')]
-        self.size, self.stroke_width, self.classes = (size, size), stroke_width, len(self.names) if len(self.names) > 1 else None
+        self.size, self.stroke_width, self.classes = (
+            (size, size),
+            stroke_width,
+            len(self.names) if len(self.names) > 1 else None,
+        )
         super().__init__(dataset_root, dataset_seed, valset_size_per_class, skeleton)
 
     def read(self):
         "A test set where every file has one."
         groups = [self._group(o) for o in self.names]
-        return [self._split([g[i] for g in groups]) if all(len(g) > i for g in groups) else None for i in (0, 1)]
+        return [
+            self._split([g[i] for g in groups]) if all(len(g) > i for g in groups) else None
+            for i in (0, 1)
+        ]
 
     def _split(self, groups):
         sketches = Sketches(*map(np.concatenate, zip(*groups)), self.size[0], self.stroke_width)
-        return Split(sketches, torch.from_numpy(np.repeat(np.arange(len(groups)), [len(strokes) for *_, strokes in groups])))
+        return Split(
+            sketches,
+            torch.from_numpy(
+                np.repeat(np.arange(len(groups)), [len(strokes) for *_, strokes in groups])
+            ),
+        )
 
 # %% ../nbs/33_data.ipynb #ba0bcd2f
 @patch
@@ -548,50 +740,102 @@ def _group(self:QuickDraw, name):
     for path in (o/f'{name}{kind}' for o in (folder, self.root) for kind in ('.npz', '.ndjson')):
         if path.is_file(): break
     else:
-        try: path = fetch_weights(f'https://storage.googleapis.com/quickdraw_dataset/sketchrnn/{quote(name)}.npz', folder)
-        except MissingWeights as e: raise FileNotFoundError(str(e)) from None
+        try:
+            path = fetch_weights(
+                f'https://storage.googleapis.com/quickdraw_dataset/sketchrnn/{quote(name)}.npz',
+                folder,
+            )
+        except MissingWeights as e:
+            raise FileNotFoundError(str(e)) from None
     return (read_npz if path.suffix == '.npz' else read_ndjson)(path)
 
 # %% ../nbs/33_data.ipynb #b68d644a
 def _square(path, size, mode, paper):
     "An image, upright, fitted into a square of paper: [size, size] or [size, size, 3] bytes."
-    return np.asarray(ImageOps.pad(upright(open_picture(path), mode, paper), (size, size), Image.Resampling.LANCZOS, color=paper))
+    return np.asarray(
+        ImageOps.pad(
+            upright(open_picture(path), mode, paper),
+            (size, size),
+            Image.Resampling.LANCZOS,
+            color=paper,
+        )
+    )
 
 class Folder(DataSet):
     "Images of a folder; folders in it are classes."
     def __init__(self,
         dataset_root:str='./data/', # the folder
         dataset_seed:int=1234, # which images are set aside
-        valset_size_per_class:int=10, # images of each class set aside for validation, and as many for test
+        valset_size_per_class:int=10, # images of each class for validation, and as many for test
         skeleton:bool=False, # thin strokes to one pixel
         size:int=28, # pixels of the square every image is fitted into
         colour:bool=False, # keep colours
         invert:bool=False, # dark strokes on light paper become bright strokes on black
     ):
         if size < 1: raise ValueError(f"size {size} must be 1 pixel or more")
-        self.size, self.channels, self.invert, self.skipped = (size, size), 3 if colour else 1, invert, []
+        self.size, self.channels, self.invert, self.skipped = (
+            (size, size),
+            3 if colour else 1,
+            invert,
+            [],
+        )
         super().__init__(dataset_root, dataset_seed, valset_size_per_class, skeleton)
 
 # %% ../nbs/33_data.ipynb #ac910890
 @patch
 def _files(self:Folder):
     "Image files, and the number of the class of each."
-    if not self.root.is_dir(): raise FileNotFoundError(f"{self.root} is no folder: expected one of images, or of a folder of images for each class")
-    loose, classes = image_files(self.root), [o for o in sorted(self.root.iterdir()) if o.is_dir() and not o.name.startswith('.') and image_files(o)]
-    if loose and classes: raise ValueError(f"{self.root} holds both images and folders of images ({loose[0].name}, {classes[0].name}): give each image a folder, its class, or none")
-    if not (loose or classes): raise ValueError(f"{self.root} is empty: expected images (png, jpg, ...), or a folder of images for each class")
+    if not self.root.is_dir():
+        raise FileNotFoundError(
+            f"{self.root} is no folder: expected one of images, or of a folder of images for each"
+            " class"
+        )
+    loose, classes = image_files(self.root), [
+        o
+        for o in sorted(self.root.iterdir())
+        if o.is_dir() and not o.name.startswith('.') and image_files(o)
+    ]
+    if loose and classes:
+        raise ValueError(
+            f"{self.root} holds both images and folders of images ({loose[0].name},"
+            f" {classes[0].name}): give each image a folder, its class, or none"
+        )
+    if not (loose or classes):
+        raise ValueError(
+            f"{self.root} is empty: expected images (png, jpg, ...), or a folder of images for each"
+            " class"
+        )
     self.names, self.classes = [o.name for o in classes] or [self.root.name], len(classes) or None
     return [(o, i) for i, c in enumerate(classes or [self.root]) for o in image_files(c)]
 
+# %% ../nbs/33_data.ipynb #796cae9f
 @patch
 def read(self:Folder):
     "Every image once; one that is broken is named and left out."
     pixels, labels = [], []
     for path, label in self._files():
-        try: pixels.append(_square(path, self.size[0], 'L' if self.channels == 1 else 'RGB', 'white' if self.invert else 'black'))
-        except (OSError, ValueError): self.skipped.append(path)
-        else: labels.append(label)
-    for path in self.skipped: print(f'skipped {path}: it cannot be read as an image', file=sys.stderr)
-    if not pixels: raise ValueError(f"{self.root} holds no image that can be read: all {len(self.skipped)} are broken")
-    out = torch.from_numpy(np.stack(pixels)).view(len(pixels), *self.size, self.channels).movedim(3, 1)
+        try:
+            pixels.append(
+                _square(
+                    path,
+                    self.size[0],
+                    'L' if self.channels == 1 else 'RGB',
+                    'white' if self.invert else 'black',
+                )
+            )
+        except (OSError, ValueError):
+            self.skipped.append(path)
+        else:
+            labels.append(label)
+    for path in self.skipped:
+        print(f'skipped {path}: it cannot be read as an image', file=sys.stderr)
+    if not pixels:
+        raise ValueError(
+            f"{self.root} holds no image that can be read: all {len(self.skipped)} are broken"
+        )
+    out = (
+        torch.from_numpy(np.stack(pixels))
+        .view(len(pixels), *self.size, self.channels)
+        .movedim(3, 1)
+    )
     return in_memory(255 - out if self.invert else out, torch.tensor(labels, device='cpu')), None

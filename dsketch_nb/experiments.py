@@ -23,32 +23,62 @@ from fastcore.meta import delegates
 # %% ../nbs/36_experiments.ipynb #5eab6c4c
 from .autoencoders import AutoEncoder, Decoder, Encoder, VariationalAutoEncoder
 from .classifiers import Classifier, load_classifier
-from .command import add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
+from dsketch_nb.command import (
+    add_class_flags,
+    add_flags,
+    build,
+    flags_of,
+    one_line_errors,
+    options,
+    stoppable,
+    whole_number,
+)
 from .data import DataSet
 from .pictures import load_picture, named_images, open_picture
 from .losses import Loss, ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights
-from .runs import provided, read_tensors, reading, replacing, seeded, torch_device, torch_threads
+from dsketch_nb.runs import (
+    provided,
+    read_tensors,
+    reading,
+    replacing,
+    seeded,
+    torch_device,
+    torch_threads,
+)
 from .scene import PROFILES
-from .training import DecoderWidths, EpochProgress, Samples, Trainer, evaluate, load_weights, take
+from dsketch_nb.training import (
+    DecoderWidths,
+    EpochProgress,
+    Samples,
+    Trainer,
+    evaluate,
+    load_weights,
+    take,
+)
 from . import decoders, encoders                # known by name from here on
 
 # %% ../nbs/36_experiments.ipynb #f4fa345d
 FAMILIES = dict(encoder=Encoder, decoder=Decoder, dataset=DataSet, loss=Loss)
-CHOICES = dict(encoder='SimpleMLPEncoder', decoder='SinglePassPolyLineDecoder', dataset='Digits', loss='MSELoss')
+CHOICES = dict(
+    encoder='SimpleMLPEncoder',
+    decoder='SinglePassPolyLineDecoder',
+    dataset='Digits',
+    loss='MSELoss',
+)
 
 class AutoencoderSettings:
     "How to train an auto-encoder."
     def __init__(self,
-        variational:bool=False, # the encoder answers with a cloud, so that random latents can be drawn
+        variational:bool=False, # predict mean and log-variance, so that random latents can be drawn
         latent_size:int=64, # numbers in a latent
-        init_sigma2:float=1e-2, # squared width of the strokes at the start; an image reaches from -1 to 1
+        init_sigma2:float=1e-2, # squared width of the strokes at the start, in squared grid units
         final_sigma2:float=1e-2, # squared width below which the schedule does not go
         sigma2_factor:float=.5, # sigma2 is multiplied by this
         sigma2_step:int=-1, # every so many epochs; -1: never
         epochs:int=10, # how often every image is seen
         batch_size:int=48, # images a step, over all processes
-        learning_rate:str='0.001', # a number, 0.1*0.2@every10, 0.1*0.2@[10,30,80], 0.1*0.2@plateau or 0.1*inv1e-4,0.75; a B at the end counts batches
+        learning_rate:str='0.001', # a number, or such as 0.1*0.2@every10, 0.1*0.2@[10,30]
         weight_decay:float=0., # pull of every weight towards 0
         snapshot_interval:int=10, # epochs between pictures of what has been learned
         num_reconstructions:int=100, # images in such a picture
@@ -58,7 +88,8 @@ class AutoencoderSettings:
         device:str=None, # torch device; none: cuda if there
     ):
         store_attr()
-        for k in ('latent_size', 'snapshot_interval', 'num_reconstructions'): whole_number(getattr(self, k), k)
+        for k in ('latent_size', 'snapshot_interval', 'num_reconstructions'):
+            whole_number(getattr(self, k), k)
 
 # %% ../nbs/36_experiments.ipynb #5f46408e
 def configure(
@@ -73,7 +104,10 @@ def configure(
 
 def _no_others(given, *known):
     for k in given:
-        if k not in known: raise ValueError(f"there is no option {k} here: expected one of {', '.join(dict.fromkeys(known))}")
+        if k not in known:
+            raise ValueError(
+                f"there is no option {k} here: expected one of {', '.join(dict.fromkeys(known))}"
+            )
 
 def _of(f, config): return {k: config[k] for k in options(f) if k in config}
 
@@ -84,13 +118,24 @@ def build_autoencoder(
 )->AutoEncoder:
     "A network with random weights."
     enc, dec = Encoder.find(config['encoder']), Decoder.find(config['decoder'])
-    kind, latent, context = VariationalAutoEncoder if config['variational'] else AutoEncoder, config['latent_size'], dict(channels=shape[0], size=tuple(shape[1:]))
+    kind, latent, context = (
+        VariationalAutoEncoder if config['variational'] else AutoEncoder,
+        config['latent_size'],
+        dict(channels=shape[0], size=tuple(shape[1:])),
+    )
     def look(outputs): return build(enc, _of(enc, config), outputs=outputs, **context)
     encoder = look(latent * kind.numbers_per_latent)
-    if 'canvas_encoder' in inspect.signature(dec).parameters: context['canvas_encoder'] = look(latent)
+    if 'canvas_encoder' in inspect.signature(dec).parameters:
+        context['canvas_encoder'] = look(latent)
     return kind(encoder, build(dec, _of(dec, config), latent_size=latent, **context))
 
-def _widths(config): return DecoderWidths(config['init_sigma2'], config['final_sigma2'], config['sigma2_factor'], config['sigma2_step'])
+def _widths(config):
+    return DecoderWidths(
+        config['init_sigma2'],
+        config['final_sigma2'],
+        config['sigma2_factor'],
+        config['sigma2_step'],
+    )
 
 # %% ../nbs/36_experiments.ipynb #7c29a845
 class _OnPaper(Loss):
@@ -111,7 +156,9 @@ class Reconstruction:
         return loss, {'mse': F.mse_loss(drawing.detach(), images)}
 
 # %% ../nbs/36_experiments.ipynb #1e4f752b
-_ELSEWHERE = 'dataset_root', 'epochs', 'snapshot_interval', 'num_reconstructions', 'num_workers', 'half', 'device'   # change nothing in what is learned
+# settings that change nothing in what is learned
+_ELSEWHERE = ('dataset_root', 'epochs', 'snapshot_interval', 'num_reconstructions',
+              'num_workers', 'half', 'device')
 
 @delegates(AutoencoderSettings)
 def train_autoencoder(
@@ -119,35 +166,50 @@ def train_autoencoder(
     encoder:str='SimpleMLPEncoder', # an Encoder
     decoder:str='SinglePassPolyLineDecoder', # a Decoder
     loss:str='MSELoss', # a Loss
-    output=None, # folder for checkpoint, weights, log, configuration and pictures; None writes nothing
+    output=None, # folder for checkpoint, weights, log, pictures; None writes nothing
     resume:bool=False, # go on with the run in `output`
     callbacks=(), # more Callbacks
-    command:str=None, # the command line, for the record
+    command:str|None=None, # the command line, for the record
     **kwargs, # fields of AutoencoderSettings, and options of the four classes
-)->Trainer: # with `model`, `history`, `data` and, unless it was stopped, `test`: loss and squared error on the test set
+)->Trainer: # with `model`, `history`, `data`, and `test` (loss and mse) unless it was stopped
     "Train an auto-encoder and test it."
     config = configure(dataset=dataset, encoder=encoder, decoder=decoder, loss=loss, **kwargs)
-    s, find = AutoencoderSettings(**_of(AutoencoderSettings, config)), {k: f.find(config[k]) for k, f in FAMILIES.items()}
-    widths, device = _widths(config), torch_device(s.device)
-    data = build(find['dataset'], _of(find['dataset'], config))
+    s, widths = AutoencoderSettings(**_of(AutoencoderSettings, config)), _widths(config)
+    device, make = torch_device(s.device), {k: f.find(config[k]) for k, f in FAMILIES.items()}
+    data = build(make['dataset'], _of(make['dataset'], config))
     shape = [data.channels, *data.size]
     with seeded(s.seed):
         model = build_autoencoder(config, shape)
-        ask = Reconstruction(build(find['loss'], _of(find['loss'], config), channels=data.channels))
+        ask = Reconstruction(build(make['loss'], _of(make['loss'], config), channels=data.channels))
     watched = take(data.val, list(range(min(s.num_reconstructions, len(data.val)))))[0]
     if output: callbacks = [*callbacks, Samples(watched, output, s.snapshot_interval)]
-    t = Trainer(model, ask, data.train, data.val, s.epochs, s.batch_size, 'Adam', s.learning_rate, s.weight_decay, output,
-                {k: v for k, v in config.items() if k not in _ELSEWHERE} | {'shape': shape},
-                {'command': command, 'elsewhere': {k: config[k] for k in _ELSEWHERE if k in config}},
-                s.seed, s.device, s.num_workers, threads=1 if device.type == 'cpu' else None, callbacks=[widths, *callbacks])
+    same = {k: v for k, v in config.items() if k not in _ELSEWHERE} | {'shape': shape}
+    notes = {'command': command, 'elsewhere': {k: config[k] for k in _ELSEWHERE if k in config}}
+    numbers = s.epochs, s.batch_size, 'Adam', s.learning_rate, s.weight_decay
+    t = Trainer(model, ask, data.train, data.val, *numbers, output, same, notes, s.seed,
+                s.device, s.num_workers, threads=1 if device.type == 'cpu' else None,
+                callbacks=[widths, *callbacks])
     ask.module.to(t.device)
     t.data = data
     t.fit(resume)
-    model.decoder.sigma2 = widths.at(max(t.epoch - 1, 0))          # also where a finished run had nothing left to do
-    return t.conclude(data.test, s.half)                             # tested on images that neither the training nor any choice has seen
+    # also where a finished run had nothing left to do
+    model.decoder.sigma2 = widths.at(max(t.epoch - 1, 0))
+    # tested on images that neither the training nor any choice has seen
+    return t.conclude(data.test, s.half)
 
 # %% ../nbs/36_experiments.ipynb #3265da8d
-_NEEDED = {'encoder', 'decoder', 'dataset', 'variational', 'latent_size', 'shape', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step'}
+_NEEDED = {
+    'encoder',
+    'decoder',
+    'dataset',
+    'variational',
+    'latent_size',
+    'shape',
+    'init_sigma2',
+    'final_sigma2',
+    'sigma2_factor',
+    'sigma2_step',
+}
 
 def about_autoencoder(
     path, # a file of weights or a checkpoint, or the name of provided weights
@@ -156,12 +218,19 @@ def about_autoencoder(
     about, tensors = read_tensors(path)
     config = about.get('config')
     if not (isinstance(config, dict) and _NEEDED <= set(config) and 'epoch' in about):
-        raise ValueError(f"{path} holds no auto-encoder: expected weights or a checkpoint of autoencoder-experiment train")
+        raise ValueError(
+            f"{path} holds no auto-encoder: expected weights or a checkpoint of"
+            " autoencoder-experiment train"
+        )
     for k in ('encoder', 'decoder'):
         if config[k] not in FAMILIES[k].known:
-            raise ValueError(f"{path} needs the {k} {config[k]!r}, which is not defined here: define or import that class first")
+            raise ValueError(
+                f"{path} needs the {k} {config[k]!r}, which is not defined here: define or import"
+                " that class first"
+            )
     return about, tensors
 
+# %% ../nbs/36_experiments.ipynb #dc56388f
 def load(
     path, # a file of weights or a checkpoint, or the name of provided weights
     device:str|None='cpu', # where to compute; None: cuda if there
@@ -171,12 +240,21 @@ def load(
     about, tensors = about_autoencoder(path)
     config = about['config'] | changes
     encoder, decoder = (FAMILIES[k].find(config[k]) for k in ('encoder', 'decoder'))
-    _no_others(changes, 'encoder', 'decoder', *options(AutoencoderSettings), *options(encoder), *options(decoder))
+    _no_others(
+        changes,
+        'encoder',
+        'decoder',
+        *options(AutoencoderSettings),
+        *options(encoder),
+        *options(decoder)
+    )
     # what the caller changed is the caller's mistake, and told as such
     with reading(path, 'fetch it again, or train anew') if not changes else nullcontext():
         with seeded(): model = build_autoencoder(config, config['shape'])
         load_weights(model, (about, tensors), path)
-        model.decoder.sigma2 = _widths(config).at(max(whole_number(about['epoch'], 'epoch', 0) - 1, 0))
+        model.decoder.sigma2 = _widths(config).at(
+            max(whole_number(about['epoch'], 'epoch', 0) - 1, 0)
+        )
     model.about = about | {'config': config}
     return model.eval().to(torch_device(device))
 
@@ -184,32 +262,40 @@ def load(
 def ink_distances(
     a:Tensor, # [C, H, W]
     b:Tensor, # [C, H, W]
-)->tuple: # mean distance to the nearest ink of the other, and modified Hausdorff distance, in pixels; NaN without ink
+)->tuple: # mean distance to the nearest ink, modified Hausdorff distance, pixels; or NaN
     "How far apart the ink of two images is."
     a, b = (ink_coordinates(o, o.max().item()/2, centred=False) for o in (a.mean(0), b.mean(0)))
     if not (len(a) and len(b)): return math.nan, math.nan
     d = torch.cdist(a, b, compute_mode='donot_use_mm_for_euclid_dist')
-    return (d.amin(1).mean() + d.amin(0).mean()).item() / 2, mod_hausdorff_distance(a - a.mean(0), b - b.mean(0)).item()
+    return (d.amin(1).mean() + d.amin(0).mean()).item() / 2, mod_hausdorff_distance(
+        a - a.mean(0), b - b.mean(0)
+    ).item()
 
 # %% ../nbs/36_experiments.ipynb #b1351f72
 class Measures:
-    "What is measured of drawings, in the form `evaluate` takes: squared error; then accuracy, and distances summed over images with ink, per image."
+    """What is measured of drawings, in the form `evaluate` takes: squared error; then accuracy, and
+    distances summed over images with ink, per image."""
     def __init__(self,
         classifier=None, # images -> logits
     ): self.classifier = classifier
 
     def __call__(self, model, images, labels):
         drawn = model(images)
-        far = torch.tensor([ink_distances(*o) for o in zip(images, drawn)], dtype=torch.float32, device=drawn.device)
+        far = torch.tensor(
+            [ink_distances(*o) for o in zip(images, drawn)],
+            dtype=torch.float32,
+            device=drawn.device,
+        )
         seen = far.isfinite().all(1)
         chamfer, hausdorff = far[seen].sum(0) / len(far)
         out = dict(ink_chamfer=chamfer, modified_hausdorff=hausdorff, inked=seen.float().mean())
-        if self.classifier: out['accuracy'] = (self.classifier(drawn).argmax(1) == labels).float().mean()
+        if self.classifier:
+            out['accuracy'] = (self.classifier(drawn).argmax(1) == labels).float().mean()
         return F.mse_loss(drawn, images), out
 
 def classifier_for(
     data:DataSet,
-    weights=None, # of a classifier; None: what comes with the package for this data set, if anything does
+    weights=None, # of a classifier; None: what comes with the package for this data set
     model:str=None, # the class that it should be of
 )->nn.Module: # or None
     "A classifier for this data set."
@@ -222,44 +308,66 @@ def classifier_for(
     return load_classifier(weights, data.size, data.channels, data.classes, model)
 
 # %% ../nbs/36_experiments.ipynb #b2cebde4
-_LEARNING = 'epochs', 'learning_rate', 'weight_decay', 'snapshot_interval', 'half', 'seed'       # settings that mean nothing afterwards
+# settings that mean nothing afterwards
+_LEARNING = 'epochs', 'learning_rate', 'weight_decay', 'snapshot_interval', 'half', 'seed'
 
 def evaluate_autoencoder(
     weights, # a file of weights or a checkpoint, or the name of provided weights
-    dataset:str=None, # a DataSet by name; None: the one that was trained on
-    classifier_weights=None, # a classifier that reads the drawings; None: what comes with the package for the data set, if anything does
-    classifier_model:str=None, # the class which that should be of
+    dataset:str|None=None, # a DataSet by name; None: the one that was trained on
+    classifier_weights=None, # reads the drawings; None: the package's for the data set
+    classifier_model:str|None=None, # the class which that should be of
     output=None, # folder for reconstructions, strokes and eval.json; None writes nothing
-    command:str=None, # the command line, for the record
-    **changes, # options of the model, the data set and AutoencoderSettings to have otherwise than in training
-)->dict: # mse, accuracy (if a classifier reads), ink_chamfer and modified_hausdorff in pixels, images, without_ink
+    command:str|None=None, # the command line, for the record
+    **changes, # options to have otherwise than in training
+)->dict: # mse, accuracy, ink_chamfer and modified_hausdorff in pixels, images, without_ink
     "Measure what a trained auto-encoder draws of a data set's test images."
     about = about_autoencoder(weights)[0]
     config = about['config'] | about.get('elsewhere', {})
     same, source = dataset in (None, config['dataset']), DataSet.find(dataset or config['dataset'])
-    model = load(weights, changes.get('device'), **{k: v for k, v in changes.items() if k not in {*_ELSEWHERE, *options(source)}})
+    own = {k: v for k, v in changes.items() if k not in {*_ELSEWHERE, *options(source)}}
+    model = load(weights, changes.get('device'), **own)
     s = AutoencoderSettings(**_of(AutoencoderSettings, configure() | changes))
     data = build(source, _of(source, (config if same else {}) | changes))
     shape = [data.channels, *data.size]
-    if shape != config['shape']: raise ValueError(f"{weights} draws images of {' x '.join(map(str, config['shape']))}, {type(data).__name__} has {' x '.join(map(str, shape))}: choose other data, or other weights")
-    device, reader = torch_device(s.device), classifier_for(data, classifier_weights, classifier_model)
+    if shape != config['shape']:
+        theirs, mine = (' x '.join(map(str, o)) for o in (config['shape'], shape))
+        raise ValueError(f"{weights} draws images of {theirs}, {type(data).__name__} has {mine}: "
+                         "choose other data, or other weights")
+    device, reader = torch_device(s.device), classifier_for(
+        data, classifier_weights, classifier_model
+    )
     with torch_threads(1 if device.type == 'cpu' else None):
-        got = evaluate(model, Measures(reader and reader.to(device)), data.test, s.batch_size, device, s.num_workers)
-    n, inked = len(data.test), got['inked']
-    out = dict(mse=got['loss'], **({'accuracy': got['accuracy']} if reader else {}), **{k: got[k]/inked if inked else math.nan for k in ('ink_chamfer', 'modified_hausdorff')}, images=n, without_ink=round((1 - inked)*n))
-    if output: _keep(Path(output), model, device, take(data.test, list(range(min(s.num_reconstructions, n))))[0], dict(out, weights=str(weights), command=command))
+        measures = Measures(reader and reader.to(device))
+        got = evaluate(model, measures, data.test, s.batch_size, device, s.num_workers)
+    out = _readable(got, len(data.test))
+    if output:
+        shown = take(data.test, list(range(min(s.num_reconstructions, len(data.test)))))[0]
+        _keep(Path(output), model, device, shown, dict(out, weights=str(weights), command=command))
     return out
+
+# %% ../nbs/36_experiments.ipynb #f6a09fcc
+def _readable(got, n):
+    "What `Measures` summed, per image that has ink."
+    inked = got['inked']
+    out = {'mse': got['loss']} | {k: got[k] for k in ('accuracy',) if k in got}
+    for k in ('ink_chamfer', 'modified_hausdorff'): out[k] = got[k]/inked if inked else math.nan
+    return out | {'images': n, 'without_ink': round((1 - inked)*n)}
 
 def _keep(output, model, device, images, about):
     output.mkdir(parents=True, exist_ok=True)
     Samples(images, output, 1).write(model, device, 'test')
-    with replacing(output/'eval.json') as tmp: tmp.write_text(json.dumps(about, indent=1), encoding='utf-8')
+    with replacing(output / 'eval.json') as tmp:
+        tmp.write_text(json.dumps(about, indent=1), encoding='utf-8')
 
 # %% ../nbs/36_experiments.ipynb #36cb7cd2
 INKS = 'auto', 'dark', 'bright'
 
 def _check_shape(shape, axes, name):
-    if len(shape) != axes or any(n % 1 != 0 or n < 1 for n in shape): raise ValueError(f"{name} {tuple(shape)} must be {axes} whole numbers of 1 or more, the last two height and width")
+    if len(shape) != axes or any(n % 1 != 0 or n < 1 for n in shape):
+        raise ValueError(
+            f"{name} {tuple(shape)} must be {axes} whole numbers of 1 or more, the last two height"
+            " and width"
+        )
 
 def _one_of(known, **given):
     for k, v in given.items():
@@ -269,7 +377,7 @@ def read_picture(
     picture, # a file, or a PIL image
     shape:tuple, # (channels, height, width) of the images that the network knows
     ink:str='auto', # dark (on light paper), bright (on black), or auto: the border is paper
-    centre:bool|None=False, # cut out one character, scale it to 20/28 of the image, centre it by mass, as in MNIST; None: unless the picture has the network's size already
+    centre:bool|None=False, # cut out one character, centre it as in MNIST; None: if of another size
 )->Tensor: # [C, H, W] in [0, 1], bright ink on black
     "A picture as the network wants it."
     _one_of(INKS, ink=ink)
@@ -279,14 +387,17 @@ def read_picture(
     x = load_picture(picture, colour=shape[0] == 3, max_side=256 if centre else 1024)
     border = torch.cat([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], 1).median().item()
     if ink == 'dark' or ink == 'auto' and border > .5: x, border = 1 - x, 1 - border
-    x = ((x - border) / max((x.max().item() if centre else 1.) - border, .1)).clamp(0, 1)          # paper is black
+    # paper is black
+    x = ((x - border) / max((x.max().item() if centre else 1.0) - border, 0.1)).clamp(0, 1)
     return (centred_ink if centre else _fitted)(x, shape[1:])
 
 def _fitted(x, size):
     "Scaled to a size, the missing parts black."
     if x.shape[1:] == tuple(size): return x
     k = min(n/o for n, o in zip(size, x.shape[1:]))
-    x = F.interpolate(x[None], [max(round(k*o), 1) for o in x.shape[1:]], mode='bilinear', antialias=True)[0].clamp(0, 1)
+    x = F.interpolate(
+        x[None], [max(round(k * o), 1) for o in x.shape[1:]], mode='bilinear', antialias=True
+    )[0].clamp(0, 1)
     return _placed(x, size, [(n - o)//2 for n, o in zip(size, x.shape[1:])])
 
 def _placed(x, size, at):
@@ -306,17 +417,30 @@ def centred_ink(
     if not len(rows): return x.new_zeros(len(x), *size)
     x = x[:, rows[0]:rows[-1]+1, columns[0]:columns[-1]+1]
     k = min(round(n*20/28)/max(x.shape[1:]) for n in size)
-    x = F.interpolate(x[None], [max(round(k*o), 1) for o in x.shape[1:]], mode='bilinear', antialias=True)[0].clamp(0, 1)
+    x = F.interpolate(
+        x[None], [max(round(k * o), 1) for o in x.shape[1:]], mode='bilinear', antialias=True
+    )[0].clamp(0, 1)
     mass = x.sum(0)
-    middle = [(mass.sum(1 - i) @ torch.arange(x.shape[i+1], device=x.device).to(x) / mass.sum()).item() for i in (0, 1)]
-    return _placed(x, size, [min(max(round((n - 1)/2 - m), 0), n - o) for n, o, m in zip(size, x.shape[1:], middle)])
+    middle = [
+        (mass.sum(1 - i) @ torch.arange(x.shape[i + 1], device=x.device).to(x) / mass.sum()).item()
+        for i in (0, 1)
+    ]
+    return _placed(
+        x,
+        size,
+        [min(max(round((n - 1) / 2 - m), 0), n - o) for n, o, m in zip(size, x.shape[1:], middle)],
+    )
 
 # %% ../nbs/36_experiments.ipynb #b7c271c9
 def _stems(files):
     "For each file a name of its own, that is not the file's."
     seen, out = set(), []
     for o in files:
-        name = next(n for i in itertools.count(1) if (n := f"{o.stem}-strokes{'' if i == 1 else f'-{i}'}") not in seen)
+        name = next(
+            n
+            for i in itertools.count(1)
+            if (n := f"{o.stem}-strokes{'' if i == 1 else f'-{i}'}") not in seen
+        )
         seen.add(name); out.append(name)
     return out
 
@@ -327,15 +451,21 @@ def draw_pictures(
     output, # folder for NAME-strokes.svg
     png:bool=False, # write NAME-strokes.png too
     ink:str='auto', # dark (on light paper), bright (on black), or auto: the border is paper
-    centre:bool|None=None, # cut out one character, scale it to 20/28 of the image, centre it by mass, as in MNIST; none: if the network has learned from such images, and the picture is of another size
-    sigma2:float=None, # squared width of the strokes, an image reaching from -1 to 1; none: as trained
-    profile:str='plain', # plain: a stroke is one path; soft: nested paths that fade out as the raster does; or closest, fitted
+    centre:bool|None=None, # cut out one character and centre it as in MNIST; None: where it fits
+    sigma2:float|None=None, # squared width of the strokes in squared grid units; none: as trained
+    profile:str='plain', # plain, soft, closest or fitted: as for Scene.to_svg
     scale:float=10., # pixels of the drawing a pixel that the network sees
     device:str=None, # torch device; none: cuda if there
 )->list: # the SVG files
     "Answer each image with an SVG of strokes."
-    model = load(weights, device, **({} if sigma2 is None else dict(init_sigma2=sigma2, sigma2_step=-1)))
-    shape, files, output = (model.encoder.channels, *model.encoder.size), [Path(o) for o in named_images(images)], Path(output)
+    model = load(
+        weights, device, **({} if sigma2 is None else dict(init_sigma2=sigma2, sigma2_step=-1))
+    )
+    shape, files, output = (
+        (model.encoder.channels, *model.encoder.size),
+        [Path(o) for o in named_images(images)],
+        Path(output),
+    )
     if not 0 < scale < math.inf: raise ValueError(f"scale {scale} must be above 0, such as 10")
     _one_of(dict.fromkeys([*PROFILES, 'closest', 'fitted']), profile=profile)
     _one_of(INKS, ink=ink)
@@ -352,14 +482,20 @@ def draw_pictures(
         scene.save_svg(output/f'{stem}.svg', profile, scale=scale)
         if png: scene.save_png(output/f'{stem}.png', tuple(round(n*scale) for n in shape[1:]))
         written.append(output/f'{stem}.svg')
-    if not written: raise ValueError(f"none of {len(files)} images can be read: nothing is written to {output}")
+    if not written:
+        raise ValueError(f"none of {len(files)} images can be read: nothing is written to {output}")
     return written
 
 # %% ../nbs/36_experiments.ipynb #b71557d1
 def _named(argv, **flags):
     "What some flags say before all flags are known; a flag whose default is False is a switch."
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for k, v in flags.items(): first.add_argument('--' + k.replace('_', '-'), default=v, **({'action': 'store_true'} if v is False else {'nargs': '?'}))
+    for k, v in flags.items():
+        first.add_argument(
+            '--' + k.replace('_', '-'),
+            default=v,
+            **({'action': 'store_true'} if v is False else {'nargs': '?'})
+        )
     return vars(first.parse_known_args(argv)[0])
 
 _ROLES = dict(encoder='who looks', decoder='who draws', dataset='at what', loss='what is asked for')
@@ -369,12 +505,31 @@ def _class_flags(p, argv, known, *roles):
     names = _named(argv, **{k: known.get(k, CHOICES[k]) for k in roles})
     for k in roles:
         FAMILIES[k].find(names[k])
-        p.add_argument('--' + k, default=known.get(k, CHOICES[k]), metavar='CLASS', help=f"{_ROLES[k]}: one of {', '.join(sorted(FAMILIES[k].known))}; naming one shows its options (default {known.get(k, CHOICES[k])})")
+        p.add_argument(
+            '--' + k,
+            default=known.get(k, CHOICES[k]),
+            metavar='CLASS',
+            help=(
+                f"{_ROLES[k]}: one of {', '.join(sorted(FAMILIES[k].known))}; naming one shows its"
+                f" options (default {known.get(k, CHOICES[k])})"
+            ),
+        )
     for k, cls in add_class_flags(p, argv, **{k: FAMILIES[k] for k in roles}).items():
         if cls.__name__ == known.get(k): p.set_defaults(**_of(cls, known))
 
 def _settings_flags(p, known, skip=()):
-    p.add_argument('--sigma2', '--init-sigma2', dest='init_sigma2', metavar='SIGMA2', type=float, default=1e-2, help=f"{docments(AutoencoderSettings)['init_sigma2']} (default {known.get('init_sigma2', 1e-2)})")
+    p.add_argument(
+        '--sigma2',
+        '--init-sigma2',
+        dest='init_sigma2',
+        metavar='SIGMA2',
+        type=float,
+        default=1e-2,
+        help=(
+            f"{docments(AutoencoderSettings)['init_sigma2']} (default"
+            f" {known.get('init_sigma2', 1e-2)})"
+        ),
+    )
     add_flags(p, AutoencoderSettings, skip, **_of(AutoencoderSettings, known))
     p.set_defaults(**_of(AutoencoderSettings, known))
 
@@ -387,16 +542,40 @@ def _train_flags(p, argv):
     if said['resume'] and path.exists():
         about = about_autoencoder(path)[0]
         known = about['config'] | about.get('elsewhere', {})
-    p.add_argument('--output', default=folder, metavar='FOLDER', help='where checkpoint, weights, log, configuration and pictures go (default runs/DATASET-DECODER)')
-    p.add_argument('--resume', action='store_true', help='go on with the run in --output, with its configuration')
+    p.add_argument(
+        '--output',
+        default=folder,
+        metavar='FOLDER',
+        help=(
+            'where checkpoint, weights, log, configuration and pictures go (default'
+            ' runs/DATASET-DECODER)'
+        ),
+    )
+    p.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on with the run in --output, with its configuration',
+    )
     _settings_flags(p, known)
     _class_flags(p, argv, known, *FAMILIES)
 
 def _train(o, argv):
     "From parsed flags to a folder."
     flags = {k: v for k, v in vars(o).items() if k not in ('action', 'run', 'output', 'resume')}
-    t = train_autoencoder(output=o.output, resume=o.resume, callbacks=[EpochProgress()], command=shlex.join(['autoencoder-experiment', *argv]), **flags)
-    if t.main_process and not t.stopped: print(f"{o.output}: after epoch {t.epoch}, " + 'mse {mse:.5f}, loss {loss:.5f} on the {images:,} images of the test set'.format(**t.test))
+    t = train_autoencoder(
+        output=o.output,
+        resume=o.resume,
+        callbacks=[EpochProgress()],
+        command=shlex.join(['autoencoder-experiment', *argv]),
+        **flags
+    )
+    if t.main_process and not t.stopped:
+        print(
+            f"{o.output}: after epoch {t.epoch}, "
+            + 'mse {mse:.5f}, loss {loss:.5f} on the {images:,} images of the test set'.format(
+                **t.test
+            )
+        )
 
 # %% ../nbs/36_experiments.ipynb #b187dc33
 def _eval_flags(p, argv):
@@ -405,13 +584,35 @@ def _eval_flags(p, argv):
     if weights:
         about = about_autoencoder(weights)[0]
         known = about['config'] | about.get('elsewhere', {})
-    p.add_argument('--weights', required=True, metavar='FILE', help='weights or a checkpoint of `train`, or the name of weights that come with the package' + _provided('encoder'))
-    p.add_argument('--classifier-weights', metavar='FILE', help='who reads the drawings; none: what comes with the package for the data set, if anything does')
-    p.add_argument('--classifier-model', metavar='CLASS', help=f"the class which that should be of: {', '.join(sorted(Classifier.known))}")
-    p.add_argument('--output', metavar='FOLDER', help='where reconstructions, strokes and eval.json go; none: nowhere')
+    p.add_argument(
+        '--weights',
+        required=True,
+        metavar='FILE',
+        help='weights or a checkpoint of `train`, or the name of weights that come with the package'
+        + _provided('encoder'),
+    )
+    p.add_argument(
+        '--classifier-weights',
+        metavar='FILE',
+        help=(
+            'who reads the drawings; none: what comes with the package for the data set, if'
+            ' anything does'
+        ),
+    )
+    p.add_argument(
+        '--classifier-model',
+        metavar='CLASS',
+        help=f"the class which that should be of: {', '.join(sorted(Classifier.known))}",
+    )
+    p.add_argument(
+        '--output',
+        metavar='FOLDER',
+        help='where reconstructions, strokes and eval.json go; none: nowhere',
+    )
     _settings_flags(p, known, _LEARNING)
     _class_flags(p, argv, known, 'encoder', 'decoder', 'dataset')
 
+# %% ../nbs/36_experiments.ipynb #5871a3c3
 def _provided(what):
     names = [k for k in provided() if what in read_tensors(k)[0].get('config', {})]
     return f" ({', '.join(names)})" if names else ''
@@ -421,27 +622,54 @@ def _evaluate(o, argv):
     flags = {k: v for k, v in vars(o).items() if k not in ('action', 'run')}
     got = evaluate_autoencoder(command=shlex.join(['autoencoder-experiment', *argv]), **flags)
     for k, v in got.items(): print(f'{k} {v:.5g}' if isinstance(v, float) else f'{k} {v}')
-    if 'accuracy' not in got: print(f'no classifier for {o.dataset} comes with the package, so there is no accuracy: name one with --classifier-weights', file=sys.stderr)
+    if 'accuracy' not in got:
+        print(
+            f'no classifier for {o.dataset} comes with the package, so there is no accuracy: name'
+            ' one with --classifier-weights',
+            file=sys.stderr,
+        )
 
 # %% ../nbs/36_experiments.ipynb #15390fe7
 def _draw_flags(p, argv):
     "The flags of `draw`."
-    p.add_argument('--weights', required=True, metavar='FILE', help='weights or a checkpoint of `train`, or the name of weights that come with the package' + _provided('encoder'))
+    p.add_argument(
+        '--weights',
+        required=True,
+        metavar='FILE',
+        help='weights or a checkpoint of `train`, or the name of weights that come with the package'
+        + _provided('encoder'),
+    )
     p.add_argument('images', nargs='+', help='images, or folders of them')
-    p.add_argument('--output', required=True, metavar='FOLDER', help='where NAME-strokes.svg goes for each')
-    p.add_argument('--centre', action=argparse.BooleanOptionalAction, default=None, help=docments(draw_pictures)['centre'])
+    p.add_argument(
+        '--output', required=True, metavar='FOLDER', help='where NAME-strokes.svg goes for each'
+    )
+    p.add_argument('--centre', action=argparse.BooleanOptionalAction, default=None,
+        help='cut out one character, scale it to 20/28 of the image and centre it by mass, as in MNIST '
+             '(default: if the network has learned from such images, and a picture is of another size)')
     add_flags(p, draw_pictures)
 
 def _draw_files(o, argv):
     "From parsed flags to files."
-    for path in draw_pictures(o.weights, o.images, o.output, **flags_of(o, draw_pictures)): print(path)
+    for path in draw_pictures(o.weights, o.images, o.output, **flags_of(o, draw_pictures)):
+        print(path)
 
-COMMANDS = {'train': (train_autoencoder, _train_flags, _train), 'eval': (evaluate_autoencoder, _eval_flags, _evaluate), 'draw': (draw_pictures, _draw_flags, _draw_files)}   # name -> (function, adds flags to a parser, does it)
+# %% ../nbs/36_experiments.ipynb #1b01701a
+# name -> (function, adds flags to a parser, does it)
+COMMANDS = {
+    'train': (train_autoencoder, _train_flags, _train),
+    'eval': (evaluate_autoencoder, _eval_flags, _evaluate),
+    'draw': (draw_pictures, _draw_flags, _draw_files),
+}
 
 def main(argv=None):
-    "The command `autoencoder-experiment`: one line and exit code 2 for bad input; a run that is stopped can be resumed."
+    """The command `autoencoder-experiment`: one line and exit code 2 for bad input; a run that is
+    stopped can be resumed."""
     argv = [str(a) for a in (sys.argv[1:] if argv is None else argv)]
-    parser = argparse.ArgumentParser('autoencoder-experiment', description='Networks that answer with strokes: train them, measure them, let them draw.', allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        'autoencoder-experiment',
+        description='Networks that answer with strokes: train them, measure them, let them draw.',
+        allow_abbrev=False,
+    )
     actions = parser.add_subparsers(dest='action', required=True, metavar='|'.join(COMMANDS))
     for name, (f, flags, run) in COMMANDS.items():
         p = actions.add_parser(name, help=f.__doc__, description=f.__doc__, allow_abbrev=False)
