@@ -59,7 +59,7 @@ def point_edt2(
 
 # %% ../nbs/00_raster.ipynb #a4349aa3
 def line_edt2(
-    lines:Tensor, # [*, 2, D] the two ends of each segment in grid units, (row, col) in 2-D
+    lines:Tensor, # [*, 2, D] ends of each segment, grid units, (row, col) in 2-D
     grid:Tensor, # [*S, D] centres of the cells
 )->Tensor: # [*, *S] squared grid units
     "Squared Euclidean distance from every cell to each segment (Mihai & Hare 2021)."
@@ -94,23 +94,23 @@ def _in_sigmas(d2, sigma2):
 # %% ../nbs/00_raster.ipynb #e2fb4f41
 def exp(
     d2:Tensor, # [*, N, *S] squared distances
-    sigma2:float|Tensor, # squared width in squared grid units: a number, or [*, N] for one each
+    sigma2:float|Tensor, # squared width, squared grid units: a number or [*, N]
 )->Tensor: # as d2: 1 on the stroke, falling to 0
-    "exp(-d2/sigma2), the relaxation of choice: smooth, and soon gone (Mihai & Hare 2021)."
+    "exp(-d2/sigma2), the usual relaxation: smooth, soon gone (Mihai & Hare 2021)."
     return torch.exp(-_in_sigmas(d2, sigma2))
 
 # %% ../nbs/00_raster.ipynb #95475de6
 def sigmoid(
     d2:Tensor, # [*, N, *S] squared distances
-    sigma2:float|Tensor, # squared width in squared grid units: a number, or [*, N] for one each
+    sigma2:float|Tensor, # squared width, squared grid units: a number or [*, N]
 )->Tensor: # as d2: 1 on the stroke, falling to 0
-    "2 sigmoid(-d2/sigma2): as `exp`, broader, with a tail twice as high (Mihai & Hare 2021)."
+    "2 sigmoid(-d2/sigma2): broader than `exp`, its tail twice as high."
     return 2 * torch.sigmoid(-_in_sigmas(d2, sigma2))
 
 # %% ../nbs/00_raster.ipynb #c7be7a39
 def nearest_neighbour(
     d2:Tensor, # [*, N, *S] squared distances
-    sigma:float|Tensor, # half the width of the line in grid units: a number, or [*, N] for one each
+    sigma:float|Tensor, # half the line's width, grid units: a number or [*, N]
 )->Tensor: # as d2: 1 where a cell is within sigma, 0 elsewhere; no gradient passes
     "d2 <= sigma^2: the hard raster."
     return (d2 <= _per_stroke(sigma, d2, 'sigma', zero_ok=True)**2).to(d2.dtype)
@@ -128,24 +128,27 @@ def softor(
 def smoothmax(
     r:Tensor, # rasters, one stroke an index of `dim`
     dim:int=1, # the axis of strokes
-    temperature:float=.05, # towards 0 the largest alone counts, towards infinity all count alike (the mean)
+    temperature:float=.05, # towards 0 the maximum, towards infinity the mean
     keepdim:bool=False, # keep that axis, with length 1
 )->Tensor: # r without `dim`, between its mean and its largest
-    "sum_i r_i w_i with w = softmax(r/temperature): a maximum in which the runners-up have a say."
-    if not temperature > 0: raise ValueError(f"temperature {temperature} must be above 0: for the plain maximum use r.amax(dim)")
+    "sum_i r_i w_i with w = softmax(r/temperature): nearly the maximum."
+    if not temperature > 0:
+        raise ValueError(f"temperature {temperature} must be above 0: for the plain maximum use r.amax(dim)")
     return (r * torch.softmax(r / temperature, dim)).sum(dim, keepdim=keepdim)
 
 # %% ../nbs/00_raster.ipynb #5add540f
 def over(
     r:Tensor, # opacities in [0, 1], one stroke an index of `dim`, later strokes on top
-    colour:Tensor=None, # what each stroke shows, broadcast against r: [*, N, C, 1, 1] for r [*, N, 1, H, W]; None is 1
+    colour:Tensor=None, # broadcast against r, as [*, N, C, 1, 1]; None is 1
     dim:int=1, # the axis of strokes
     keepdim:bool=False, # keep that axis, with length 1
 )->Tensor: # the broadcast shape without `dim`
-    "sum_i colour_i r_i prod_{j>i} (1 - r_j): each stroke seen through those above it (Porter & Duff 1984)."
-    through = (1 - r).flip(dim).cumprod(dim).flip(dim)                                # prod over j >= i
+    "sum_i colour_i r_i prod_{j>i} (1 - r_j): later strokes on top (Porter & Duff 1984)."
+    # prod over j >= i
+    through = (1 - r).flip(dim).cumprod(dim).flip(dim)
     nothing_above = torch.ones_like(r.sum(dim, keepdim=True))
-    seen = r * torch.cat([through, nothing_above], dim).narrow(dim, 1, r.shape[dim])  # prod over j > i
+    # prod over j > i
+    seen = r * torch.cat([through, nothing_above], dim).narrow(dim, 1, r.shape[dim])
     return (seen if colour is None else colour * seen).sum(dim, keepdim=keepdim)
 
 # %% ../nbs/00_raster.ipynb #843ff27e
@@ -156,9 +159,11 @@ def over_recursive(
     keepdim:bool=False, # keep that axis, with length 1
 )->Tensor: # the broadcast shape without `dim`
     "`over`, one stroke after the other, as a painter does it."
-    r, colour = torch.broadcast_tensors(r, torch.ones_like(r) if colour is None else colour)
+    r, colour = torch.broadcast_tensors(r,
+                                        torch.ones_like(r) if colour is None else colour)
     out = torch.zeros_like(r.sum(dim))
-    for r_i, c_i in zip(r.unbind(dim), colour.unbind(dim)): out = out*(1 - r_i) + c_i*r_i
+    for r_i, c_i in zip(r.unbind(dim), colour.unbind(dim)):
+        out = out*(1 - r_i) + c_i*r_i
     return out.unsqueeze(dim) if keepdim else out
 
 # %% ../nbs/00_raster.ipynb #35a1753c
