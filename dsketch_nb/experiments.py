@@ -47,6 +47,7 @@ from dsketch_nb.runs import (
     torch_threads,
 )
 from .scene import PROFILES
+from . import sharp # profiles closest and fitted are known from here on
 from dsketch_nb.training import (
     DecoderWidths,
     EpochProgress,
