@@ -73,7 +73,7 @@ class ImageOptimiser:
     def clamp(self):
         "Positions onto the canvas, colours and opacities into [0, 1]."
         for g in self.scene.groups:
-            torch.minimum(torch.maximum(g.params, -self.half), self.half, out=g.params.data)
+            g.params.data.copy_(g.primitive.within(g.params, self.half))
             for x in (g.colour, g.alpha):
                 if x is not None and x.requires_grad: x.clamp_(0, 1)
 

@@ -113,12 +113,12 @@ def test_grey_and_inverted():
         assert first.picture.shape[0] == 1 and run.look().loss < first.loss and run.scene.groups[0].colour is None
 
 @pytest.mark.parametrize('make, says', [
-    (dict(image='nowhere.png'), 'nowhere.png'), (dict(sigma2=0.), 'sigma2 0'), (dict(lr=-1.), 'lr -1'), (dict(lines=0), 'no strokes'), (dict(loss='NoLoss'), 'NoLoss'), (dict(opt_sigma2=True), 'no setting opt_sigma2'),
+    (dict(image='nowhere.png'), 'nowhere.png'), (dict(sigma2=None), 'sigma2 None'), (dict(sigma2='1'), "sigma2 '1'"), (dict(lr=None), 'lr None'), (dict(loss=None), 'loss None'), (dict(sigma2=0.), 'sigma2 0'), (dict(lr=-1.), 'lr -1'), (dict(lines=0), 'no strokes'), (dict(loss='NoLoss'), 'NoLoss'), (dict(opt_sigma2=True), 'no setting opt_sigma2'),
     (dict(strokes=5), 'no setting strokes'), (dict(opacity=None), 'opacity'), (dict(model='oil'), 'oil'), (dict(device='tpu:0'), 'tpu'), (dict(width=0), 'width 0')])
 def test_bad_input_is_refused_at_the_door(make, says):
     with pytest.raises((ValueError, FileNotFoundError), match=says): LiveRun(**dict(image='sample:china') | SMALL | make)
 
-@pytest.mark.parametrize('changes, says', [(dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=-1.), 'sigma2 -1'), (dict(lr=0.), 'lr 0'), (dict(lines=0), 'lines 0'), (dict(lines=2.5), 'lines 2.5'), (dict(lines=5.), 'lines 5.0'), (dict(lines='7'), "lines '7'"), (dict(points=3), 'points cannot'),
+@pytest.mark.parametrize('changes, says', [(dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=-1.), 'sigma2 -1'), (dict(sigma2=None), 'sigma2 None'), (dict(sigma2='1'), "sigma2 '1'"), (dict(lr=None), 'lr None'), (dict(lr='.1'), "lr '.1'"), (dict(lr=True), 'lr True'), (dict(loss=None), 'loss None'), (dict(loss=3), 'loss 3'), (dict(lr=0.), 'lr 0'), (dict(lines=0), 'lines 0'), (dict(lines=2.5), 'lines 2.5'), (dict(lines=5.), 'lines 5.0'), (dict(lines='7'), "lines '7'"), (dict(points=3), 'points cannot'),
     (dict(model='oil'), 'oil'), (dict(loss='NoLoss'), 'NoLoss'), (dict(seed=3), 'seed cannot')])
 def test_a_wrong_setting_changes_nothing(changes, says):
     run, other = a_run(), a_run()
@@ -537,3 +537,18 @@ def test_on_a_phone_it_fits(page):
     for part in [cell.get_by_role('img', name='drawn with'), cell.get_by_role('img', name='Loss over'), button(cell, 'SVG'), *cell.get_by_role('slider').all(), *cell.get_by_role('combobox').all()]:
         box = part.bounding_box()
         assert box and box['width'] > 30 and box['x'] + box['width'] <= right + 1, box
+
+def test_it_fits_a_projector_and_its_pictures_can_be_kept(tmp_path):
+    portrait = Image.new('RGB', (60, 120), 'teal')
+    live = LiveOptimiser(portrait, view=640, tall=400, width=30, lines=10, steps=5)
+    assert live.runner.wait(60) and (live.view, live.picture.width) == (200, 200)             # 400 pixels down the screen, not 1,280
+    row, = live.children
+    assert live.picture in row.children[0].children and {*live.buttons.values()} <= {*row.children[1].children[0].children}    # controls beside the picture
+    assert LiveOptimiser(Image.new('RGB', (120, 60)), view=300, width=30, lines=10).view == 300
+    name, kind, data = live.png_file()
+    assert (name, kind, Image.open(io.BytesIO(data)).size) == ('drawing-5.png', 'image/png', (120, 240))
+    live.save_gif(tmp_path/'a.gif')
+    film = Image.open(tmp_path/'a.gif')
+    assert film.n_frames > 1 and film.size == (64, 60) and live.gif_file()[:2] == ('drawing-5.gif', 'image/gif')
+    assert [o.label for o in live.downloads.values()] == ['SVG', 'PNG', 'GIF']
+    live.close()
