@@ -23,7 +23,7 @@ from dsketch_nb.decoders import Recurrent
 from dsketch_nb.draw import draw
 from dsketch_nb.encoders import SimpleMLPEncoder
 from dsketch_nb.losses import MSELoss
-from dsketch_nb.scene import replacing
+from dsketch_nb.runs import replacing
 from dsketch_nb.training import Trainer, evaluate
 
 LATENT, BATCH = 64, 48

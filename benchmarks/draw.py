@@ -244,7 +244,7 @@ def first_picture():
 def iteration():
     "Milliseconds of an iteration of `imageopt` with 2,000 segments in colour, and of drawing its scene forward and backward."
     import torch
-    from dsketch_nb.imageopt import imageopt, load_picture
+    from dsketch_nb.imageopt import imageopt; from dsketch_nb.pictures import load_picture
     torch.set_num_threads(1)
     def fit(n):
         t = time.perf_counter()

@@ -12,10 +12,12 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage.metrics import structural_similarity
 from torchvision.transforms.functional import to_pil_image
 from dsketch_nb.command import one_line_errors
-from dsketch_nb.imageopt import Callback, imageopt, load_picture
+from dsketch_nb.optimise import Callback
+from dsketch_nb.imageopt import imageopt
+from dsketch_nb.pictures import load_picture
 from dsketch_nb.losses import Loss
 from dsketch_nb.perceptual import LPIPSLoss, MissingWeights
-from dsketch_nb.scene import replacing
+from dsketch_nb.runs import replacing
 
 ROWS = [('MSELoss', {}), ('BCELoss', {}), ('BlurredMSELoss', {}), ('BlurredMSELoss', dict(symmetric=False)), ('PyrMSELoss', {}), ('PyrMSELoss', dict(octaves=4, weight=True)),
         ('PyrMSELoss', dict(downsample=True)), ('DoGPyrMSELoss', {}), ('LPIPSLoss', dict(net='squeeze')), ('LPIPSLoss', dict(net='alex')), ('LPIPSLoss', dict(net='vgg')),

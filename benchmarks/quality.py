@@ -14,7 +14,8 @@ import numpy as np, torch
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from dsketch_nb.imageopt import PRESETS, imageopt, load_picture
+from dsketch_nb.imageopt import PRESETS, imageopt
+from dsketch_nb.pictures import load_picture
 from dsketch_nb.perceptual import LPIPSLoss, MissingWeights
 
 PAPER = dict(preset='lines', colour=True, betas=(.9, .999))

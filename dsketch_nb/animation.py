@@ -18,7 +18,8 @@ from PIL import Image
 
 # %% ../nbs/13_animation.ipynb #12fd1c41
 from .placement import removal_cost
-from .scene import Group, Scene, replacing, _attributes, _hex, _number, _svg_path
+from .runs import replacing
+from .scene import Group, Scene, _attributes, _hex, _number, _svg_path
 from .sharp import sharpened
 from .widgets import to_image
 

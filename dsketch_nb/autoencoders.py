@@ -7,7 +7,6 @@ __all__ = ['stroke_vertices', 'Drawing', 'Encoder', 'Decoder', 'AutoEncoder', 'V
 
 # %% ../nbs/30_autoencoders.ipynb #1ea4276c
 from dataclasses import dataclass
-from functools import lru_cache
 import torch
 from torch import Tensor, nn
 from fastcore.basics import patch
@@ -18,18 +17,27 @@ from .scene import Scene
 from .command import ByName, whole_number
 
 # %% ../nbs/30_autoencoders.ipynb #d53e33ef
-@lru_cache(64)
+_BASES = {}
+
 def _bezier_basis(points, dtype, device):
     "[K, points]: the vertices of a chain of cubics are this matrix times its control points."
-    with torch.inference_mode(False): return bezier_chain_to_polyline(torch.eye(points, dtype=dtype, device=device))
+    with torch.inference_mode(False):
+        return bezier_chain_to_polyline(torch.eye(points, dtype=dtype, device=device))
 
 def stroke_vertices(
     kind:str, # 'points', 'segments', 'polylines', 'beziers' or 'catmull_roms'
     params:Tensor, # [*, N, P, 2] positions in grid units, as a Scene takes them
 )->Tensor: # [*, N, K, 2] in grid units
     "The polylines that strokes of a kind are drawn as, curves by ten chords a cubic or span."
-    if kind == 'catmull_roms': params = catmull_rom_to_bezier(params)                  # the same curve, with a third less to compute
-    return _bezier_basis(params.shape[-2], params.dtype, params.device) @ params if kind in ('beziers', 'catmull_roms') else params
+    # the same curve, with a third less to compute
+    if kind == 'catmull_roms': params = catmull_rom_to_bezier(params)
+    if kind not in ('beziers', 'catmull_roms'): return params
+    key = params.shape[-2], params.dtype, params.device
+    if type(params) not in (Tensor, nn.Parameter):
+        # a fake tensor, say, lives no longer than its mode: nothing of it is kept
+        return _bezier_basis(*key) @ params
+    if key not in _BASES: _BASES[key] = _bezier_basis(*key)
+    return _BASES[key] @ params
 
 # %% ../nbs/30_autoencoders.ipynb #31adc9d7
 @dataclass
@@ -258,7 +266,8 @@ class VariationalAutoEncoder(AutoEncoder):
 
 # %% ../nbs/30_autoencoders.ipynb #55d9b5fe
 @patch
-def _latent(self:VariationalAutoEncoder, mean, log_variance): return self.sample(mean, log_variance) if self.training else mean
+def _latent(self:VariationalAutoEncoder, mean, log_variance):
+    return self.sample(mean, log_variance) if self.training else mean
 
 @patch
 def forward(self:VariationalAutoEncoder, images):
@@ -268,9 +277,8 @@ def forward(self:VariationalAutoEncoder, images):
 @patch
 def loss_and_reconstruction(self:VariationalAutoEncoder, images, loss_fn):
     "Error summed over an image plus the divergence, both averaged over images; and the reconstruction."
-    loss_fn.reduction = 'batchmean'
     cloud = self.distribution(images)
     drawing = self.decoder.strokes(self._latent(*cloud))
     reconstruction = drawing.draw()
-    loss = loss_fn(reconstruction, images) + images[0].numel() * self.decoder.cost(drawing)
-    return loss + self.kl(*cloud).mean(), reconstruction
+    mean = loss_fn(reconstruction, images) + self.decoder.cost(drawing)
+    return images[0].numel() * mean + self.kl(*cloud).mean(), reconstruction

@@ -25,7 +25,8 @@ from fastcore.basics import patch
 from .autoencoders import _canvas
 from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, options, stoppable, whole_number
 from .data import DataSet, augmented
-from .training import Callback, Progress, Trainer, load_weights, read_tensors, save_weights
+from .runs import Callback, read_tensors, seeded
+from .training import EpochProgress, Trainer, load_weights, save_weights
 
 # %% ../nbs/35_classifiers.ipynb #e0361dfe
 class Classifier(nn.Module, ByName, family='classifier'):
@@ -379,7 +380,7 @@ def _main(prog, f, argv):
     o = p.parse_args(argv)
     with one_line_errors(p), stoppable():
         flags = {k: v for part in (f, Training, Classifier.find(o.model), DataSet.find(o.dataset)) for k, v in flags_of(o, part).items()}
-        t = f(o.model, o.dataset, callbacks=[Progress()], command=shlex.join([prog, *argv]), **flags)
+        t = f(o.model, o.dataset, callbacks=[EpochProgress()], command=shlex.join([prog, *argv]), **flags)
     if t.main_process and not t.stopped: print('accuracy {accuracy:.4f}, loss {loss:.4f} on the {images:,} images of the test set'.format(**t.test))
 
 def main(argv=None):

@@ -27,10 +27,10 @@ from torchvision import datasets as tv
 # %% ../nbs/33_data.ipynb #316b1391
 from .command import ByName
 from .draw import _runs, draw
-from .imageopt import image_files, open_picture, upright
+from .pictures import image_files, open_picture, upright
 from .perceptual import MissingWeights, fetch_weights
 from .raster import pixel_pitch
-from .scene import UNFINISHED
+from .runs import UNFINISHED
 
 # %% ../nbs/33_data.ipynb #0dabc712
 class Split(Dataset):

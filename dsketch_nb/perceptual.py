@@ -65,6 +65,7 @@ def read_weights(
 # %% ../nbs/11_perceptual.ipynb #ebac2af8
 class _NetLoss(Loss):
     "A loss that looks through a network."
+    on_paper = True
     smallest = 1 # pixels a side that the network needs
 
     def freeze(self, net, mean, std):

@@ -18,7 +18,8 @@ from xml.sax.saxutils import quoteattr
 
 # %% ../nbs/14_plotter.ipynb #cb94e616
 from .curves import bezier_chain_to_polyline
-from .scene import Scene, replacing
+from .runs import replacing
+from .scene import Scene
 
 # %% ../nbs/14_plotter.ipynb #3ea06962
 def pen_lines(

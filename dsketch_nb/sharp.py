@@ -11,10 +11,9 @@ import math
 # %% ../nbs/08_sharp.ipynb #7ccb373f
 import numpy as np
 import torch
-from numba import njit
 
 # %% ../nbs/08_sharp.ipynb #2352e605
-from .draw import _log_eps, _pairs, _strokes
+from .draw import _log_eps, _pairs, _strokes, jit
 from .scene import HAIRLINE, PROFILES, Scene, plain_profile
 
 # %% ../nbs/08_sharp.ipynb #f2c5ad01
@@ -46,10 +45,10 @@ def _near(scene):
     order = pixel.argsort(stable=True)
     where, count = pixel[order].unique_consecutive(return_counts=True)
     first = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    return [t.cpu().numpy() for t in (where, first, stroke[order], d[order].double())]
+    return [t.cpu().numpy() for t in (where, first, stroke[order])] + [d[order].cpu().double().numpy()]
 
 # %% ../nbs/08_sharp.ipynb #4017e7bf
-_jit = njit(nogil=True, error_model='numpy', cache='__file__' in globals())
+_jit = jit(nogil=True, error_model='numpy')
 
 @_jit
 def _clip(x): return min(max(x, 0.), 1.)
@@ -98,7 +97,7 @@ def sharpened(
     out = scene.copy()
     if not len(scene): return out
     half, alpha, rgb, point = _fields(scene)
-    with torch.no_grad(): target = scene.draw().clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0).reshape(-1, 3).double().cpu().contiguous().numpy()
+    with torch.no_grad(): target = scene.draw().clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0).reshape(-1, 3).cpu().double().contiguous().numpy()
     near, ink, paper = _near(scene), scene.compose != 'paint', np.array(scene.paper)
     # hairlines are a matter of taste among viewers: no stroke becomes one
     log_half, least, most = half.log(), half.clamp(max=HAIRLINE/2).log(), half.log() + math.log(1.4)

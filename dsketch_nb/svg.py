@@ -574,3 +574,14 @@ def _summary(lost, most=8):
     kinds = Counter(re.sub("'.*'|url\\(.*?\\)", '...', what) for _, what in lost).most_common()
     more = f', and {len(kinds) - most} more' if len(kinds) > most else ''
     return ', '.join(f'{what}' + (f' ({n})' if n > 1 else '') for what, n in kinds[:most]) + more + '; see .lost'
+
+# %% ../nbs/06_svg.ipynb #d6aaabce
+@patch(cls_method=True)
+def from_svg(cls:Scene,
+    svg:str|Path|bytes, # a file, or the text of an SVG
+    size:int|tuple|None=None, # the canvas: its width in pixels, or (height, width) to fit the drawing into; None is the drawing's own
+    outline:float|None=None, # width in pixels to draw the outlines of filled shapes with; None leaves fills out
+    copies:int=1, # draw every stroke so many times on itself, thinner: a harder edge, for looking at and not for learning
+)->Scene: # with `.lost`, a list of (element, what a scene cannot show of it)
+    "The strokes of an SVG, see `read_svg`."
+    return read_svg(svg, size, outline, copies)

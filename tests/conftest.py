@@ -109,10 +109,6 @@ class Lab:
     def __init__(self, folder, browser):
         self.folder, self.token, self.browser = folder, secrets.token_hex(16), browser
         shutil.copytree(root/'nbs', folder/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints', '_*'))
-        for page in (folder/'nbs').rglob('*.ipynb'):                     # all but the last cell, which exports the package
-            notebook = json.loads(page.read_text(encoding='utf-8'))
-            notebook['cells'] = [c for c in notebook['cells'] if 'nbdev_export()' not in ''.join(c['source'])]
-            page.write_text(json.dumps(notebook), encoding='utf-8')
         own = folder/'settings'/'@jupyterlab'/'apputils-extension'/'notification.jupyterlab-settings'
         own.parent.mkdir(parents=True)
         own.write_text(json.dumps({'fetchNews': 'false', 'checkForUpdates': False}))

@@ -15,7 +15,7 @@ VARIES = {('02_draw', '5a9b9f70'): 'times', ('02a_compiled', '34b4a599'): 'times
           ('35_classifiers', '1b9f9280'): 'the surest mistakes after a short training: which they are depends on the last bit',
           ('36_experiments', '9eea3ce8'): 'rings after a short training, whose places depend on the last bit'}
 # Pages on which strokes or networks learn for hundreds of steps. Another processor rounds otherwise, and the last bit grows: pictures are alike, not equal.
-LEARNED = ('08', '11', '12', '13', '20', '21', '22', '3', '90', 'tutorials')
+LEARNED = ('08', '11', '12', '13', '15', '20', '21', '22', '3', '90', 'tutorials')
 
 def name(page): return Path(page).resolve().relative_to(root/'nbs').with_suffix('').as_posix().replace('/', '-')
 

@@ -4,7 +4,7 @@ What happens to them here is what happens to commands: a signal, a disk that is 
 import contextlib, ctypes, importlib, multiprocessing, os, resource, signal, sys, time
 from pathlib import Path
 
-COMMANDS = {'imageopt': ('imageopt', 'main'), 'autoencoder-experiment': ('experiments', 'main'), 'train_classifiers': ('classifiers', 'main'),
+COMMANDS = {'imageopt': ('imageopt_command', 'main'), 'autoencoder-experiment': ('experiments', 'main'), 'train_classifiers': ('classifiers', 'main'),
             'train_classifiers_barlow': ('classifiers', 'main_barlow'), 'evaluate_one_shot': ('oneshot', 'main')}
 
 def humble():

@@ -1,7 +1,7 @@
-"""`python tests/pages.py [--strip] PAGES...`: run notebooks from top to bottom and keep what they show. `--strip` runs nothing.
+"""`python tests/pages.py [--strip] PAGES...`: run notebooks from top to bottom and keep what they show. `--strip` runs nothing. Either way they are clean afterwards, as `nbdev_clean` leaves them.
 
 A widget's output names a model that lives in one kernel and nowhere else; its still picture says more to everybody who reads the page later, so only that is kept."""
-import re, sys
+import re, subprocess, sys
 from pathlib import Path
 
 import nbformat
@@ -34,5 +34,6 @@ def main(*args):
             NotebookClient(nb, timeout=900, kernel_name='python3', resources={'metadata': {'path': path.parent}}).execute()
         strip(nb)
         nbformat.write(nb, path)
+        subprocess.run([Path(sys.executable).parent/'nbdev_clean', '--fname', path], check=True)    # no counts, no names of kernels
 
 if __name__ == '__main__': main(*sys.argv[1:])

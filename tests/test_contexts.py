@@ -24,12 +24,12 @@ def child(code, check=True, **env):
 # ---- second derivatives
 
 def scene(compose, seed=0, size=(7, 9)):
-    "What has a derivative, by name, of strokes that are padded, closed, points, and through the very middle of pixels; `x -> draw`."
+    "What has a derivative, by name, of strokes one of which is padded and one passes through the middle of a pixel, in full ink; `backend -> draw`."
     g = torch.Generator().manual_seed(seed)
     rand = lambda *s: torch.rand(*s, generator=g, dtype=torch.float64)
     v = rand(4, 4, 2)*1.6 - .8
     v[0, 2:] = v[0, 1]                                    # padded, as batches are
-    v[1] = (v[1]*3).round()/3                             # on pixel centres
+    v[1, 1] = 2/3*torch.tensor([1, -1]) - v[1, 0]         # through the middle of a pixel
     x = dict(vertices=v, sigma2=rand(4)*.05 + .02, alpha=rand(4)*.8 + .1)
     x['alpha'][1] = 1.                                    # full ink: nothing shows through
     if compose != 'softor': x['colour'] = rand(4, 3).round(decimals=1)
@@ -43,6 +43,7 @@ def test_second_derivatives_are_finite_differences_of_the_first(compose, backend
         x, drawn = scene(compose, seed)
         seen = torch.rand(1 if compose == 'softor' else 3, 7, 9, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         to = [torch.rand(v.shape, generator=torch.Generator().manual_seed(i), dtype=torch.float64) - .5 for i, v in enumerate(x.values())]
+        to[0][0, 2:] = to[0][0, 1]                        # what is padded moves as one
         def f(*y): return (drawn(backend)(*y).square()*seen).sum()
         def slope(t, **kw):
             y = [(v + t*d).requires_grad_() for v, d in zip(x.values(), to)]

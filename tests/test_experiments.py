@@ -12,7 +12,8 @@ from sklearn.datasets import load_digits
 
 from dsketch_nb.autoencoders import Decoder, Encoder
 from dsketch_nb.data import DataSet, Digits
-from dsketch_nb.experiments import DrawingPad, about_autoencoder, answer_pen, centred_ink, draw_pictures, in_colours, load, main, pen_image, read_picture, sharp_image, train_autoencoder
+from dsketch_nb.drawing_pad import DrawingPad, answer_pen, in_colours, pen_image, sharp_image
+from dsketch_nb.experiments import about_autoencoder, centred_ink, draw_pictures, load, main, read_picture, train_autoencoder
 from dsketch_nb.runs import provided
 from dsketch_nb.training import Callback, save_weights
 
@@ -364,7 +365,7 @@ def test_what_somebody_wrote_is_answered(capsys):
     assert 'Error' not in pad.caption and pad.answer != scene.to_svg(scale=10)
 
 def test_in_a_browser_a_digit_is_drawn_by_mouse_and_by_keys(lab):
-    cell = dict(cell_type='code', id='a', metadata={}, execution_count=None, outputs=[], source="from dsketch_nb.experiments import DrawingPad, load\npad = DrawingPad(load('mnist-autoencoder'))\npad")
+    cell = dict(cell_type='code', id='a', metadata={}, execution_count=None, outputs=[], source="from dsketch_nb.drawing_pad import DrawingPad; from dsketch_nb.experiments import load\npad = DrawingPad(load('mnist-autoencoder'))\npad")
     (lab.folder/'nbs/pad.ipynb').write_text(json.dumps(dict(cells=[cell], metadata={'kernelspec': dict(display_name='python3', language='python', name='python3')}, nbformat=4, nbformat_minor=5)))
     nb = lab.open('pad.ipynb')
     nb.run_all(120)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest, torch
 from PIL import Image
 
-from dsketch_nb.imageopt import imageopt_folder, main
+from dsketch_nb.imageopt_command import imageopt_folder, main
 from dsketch_nb.runs import claimed
 from dsketch_nb.scene import Scene
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(photos, unbroken, t
 
 def test_a_damaged_checkpoint_is_named(photos, tmp_path, monkeypatch):
     class Enough(Exception): pass
-    import dsketch_nb.imageopt as module
+    import dsketch_nb.imageopt_command as module
     real, saved = module.ImageOptimiser.save, []
     def once(self, path):
         real(self, path); saved.append(Path(path))

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest, torch
 from PIL import Image
 
-from dsketch_nb.imageopt import Callback, imageopt, load_picture
+from dsketch_nb.optimise import Callback
+from dsketch_nb.imageopt import imageopt
+from dsketch_nb.pictures import load_picture
 from dsketch_nb.losses import MSELoss
 from dsketch_nb.scene import Scene
 

@@ -40,28 +40,6 @@ def test_registry():
     with pytest.raises(ValueError, match=r"loss 'mse' is not known: expected one of .*BCELoss, BlurredMSELoss, .*PyrMSELoss"): L.Loss.find('mse')
     with pytest.raises(NotImplementedError, match='has no `compare'): type('_Empty', (L.Loss,), {})()(rand(1, 1, 2), rand(1, 1, 2))
 
-class _Prepared(L.Loss):
-    def __init__(self): super().__init__(); self.calls = 0
-    def prepare(self, target): self.calls += 1; return 2*target
-    def compare(self, input, prepared): return (2*input - prepared).square().mean()
-
-def test_target_prepared_once_and_always_right():
-    loss, x, t = _Prepared(), rand(1, 1, 4, 4), rand(1, 1, 4, 4)
-    right = lambda: torch.testing.assert_close(loss(x, t), (2*x - 2*t).square().mean())
-    for _ in range(100): right()
-    assert loss.calls == 1
-    for change in (lambda: t.add_(1), lambda: t.data.mul_(.5), lambda: t.numpy().__setitem__((0, 0, 0, 0), 7.)):
-        change(); right()
-    assert loss.calls == 4
-    loss(x.float(), t.float()); loss(x[..., :2], t[..., :2]); assert loss.calls == 6
-    t.requires_grad_(); loss(x, t).backward(); torch.testing.assert_close(t.grad, -8*(x - t.detach())/16); assert loss.calls == 7
-
-def test_target_is_not_kept_alive():
-    loss, t = _Prepared(), rand(1, 1, 4, 4); gone = weakref.ref(t); loss(t, t)
-    del t; gc.collect(); assert gone() is None
-    x = rand(1, 1, 4, 4, requires_grad=True); out = loss(x, torch.zeros_like(x)); out.backward()
-    assert not loss._last_prepared.requires_grad and not loss._last_target.requires_grad and len(loss.state_dict()) == 0
-
 def test_two_images_of_one_shape():
     for name, make in PIXEL.items():
         with pytest.raises(ValueError, match=r'has shape \[2, 1, 8, 8\], the target \[1, 1, 8, 8\]: give both the same'): make(1, 2)(rand(2, 1, 8, 8), rand(1, 1, 8, 8))
@@ -76,14 +54,12 @@ def test_gradcheck(name, dim):
     loss, t = PIXEL[name](shape[1], dim), rand(*shape)
     assert gradcheck(lambda x: loss(x, t), (.1 + .8*rand(*shape)).requires_grad_())
 
-@pytest.mark.parametrize('name', PIXEL)
-def test_batchmean_is_the_mean_times_the_values_of_an_image(name):
-    loss, x, t = PIXEL[name](3, 2), rand(4, 3, 8, 9), rand(4, 3, 8, 9)
-    mean = loss(x, t); loss.reduction = 'batchmean'
-    torch.testing.assert_close(loss(x, t), mean * 3*8*9)
-    torch.testing.assert_close(loss(x, t), torch.stack([loss(x[i:i+1], t[i:i+1]) for i in range(4)]).mean())          # batch equals loop
-    loss.reduction = 'sum'
-    with pytest.raises(ValueError, match="reduction is 'sum': expected 'mean'"): loss(x, t)
+@pytest.mark.parametrize('f', (L.mse_loss, L.bce_loss, L.blurred_mse_loss, L.pyr_mse_loss, L.dog_pyr_mse_loss))
+def test_batchmean_is_the_mean_times_the_values_of_an_image(f):
+    x, t = rand(4, 3, 8, 9), rand(4, 3, 8, 9)
+    torch.testing.assert_close(f(x, t, reduction='batchmean'), f(x, t) * 3*8*9)
+    torch.testing.assert_close(f(x, t, reduction='batchmean'), torch.stack([f(x[i:i+1], t[i:i+1], reduction='batchmean') for i in range(4)]).mean())          # batch equals loop
+    with pytest.raises(ValueError, match="reduction is 'sum': expected 'mean'"): f(x, t, reduction='sum')
 
 @pytest.mark.parametrize('name', PIXEL)
 @pytest.mark.parametrize('shape', ((1, 1), (17, 300), (300, 2), (5, 1)))
@@ -337,3 +313,60 @@ def test_benchmark_errors(bench, argv, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as e: bench.main([*argv, '--width', '9'])
     err = capsys.readouterr().err; assert e.value.code == 2 and err.startswith('losses.py: error: ') and says in err and err.count('\n') == 1
+
+# ---- nothing is remembered, and nothing of the caller's is changed
+
+class _Counted(L.Loss):
+    factor = 2
+    def __init__(self): super().__init__(); self.calls = 0
+    def prepare(self, target): self.calls += 1; return self.factor*target
+    def compare(self, input, prepared): return (self.factor*input - prepared).square().mean()
+
+def test_a_changed_setting_counts_at_once():
+    loss, x, t = _Counted(), rand(1, 1, 4, 4), rand(1, 1, 4, 4)
+    for factor in (2, 3, 0):
+        loss.factor = factor
+        torch.testing.assert_close(loss(x, t), (factor*(x - t)).square().mean())
+        assert loss(x, x) == 0
+
+def test_other_weights_count_at_once():
+    loss = perceptual.FeatureMapLoss(weights='random')
+    x = torch.rand(1, 3, 16, 16)
+    assert loss(x, x) == 0
+    loss.load_state_dict(perceptual.FeatureMapLoss(weights='random').state_dict())
+    assert loss(x, x) == 0
+
+def test_a_target_is_prepared_once_where_the_caller_says_so():
+    loss, x, t = _Counted(), rand(1, 1, 4, 4), rand(1, 1, 4, 4)
+    wanted = loss.toward(t)
+    assert [wanted(x).item() for _ in range(5)] == [loss(x, t).item()]*5 and loss.calls == 2
+    with pytest.raises(ValueError, match='has shape'): wanted(rand(1, 1, 4, 5))
+    t.requires_grad_(); loss.toward(t)(x).backward(); torch.testing.assert_close(t.grad, -8*(x - t.detach())/16)
+
+def test_strokes_prepare_their_target_once():
+    from dsketch_nb.optimise import ImageOptimiser
+    from dsketch_nb.placement import random_scene
+    scene, loss, other = random_scene(12, 12, lines=3), _Counted(), _Counted()
+    params = list(scene.parameters())
+    o = ImageOptimiser(scene, torch.rand(1, 12, 12), loss, torch.optim.Adam([p for p in params if p.requires_grad], .01))
+    for _ in range(5): o.step()
+    assert loss.calls == 1
+    o.loss_fn = other
+    for _ in range(5): o.step()
+    o.target = torch.rand(1, 12, 12)
+    o.step()
+    assert (loss.calls, other.calls) == (1, 2)
+
+@pytest.mark.parametrize('name', PIXEL)
+def test_torch_func_knows_the_losses(name):
+    "Derivatives by functions, forward derivatives, and a batch of losses."
+    loss, x, t = PIXEL[name](1, 2), .1 + .8*rand(3, 1, 1, 9, 10), .1 + .8*rand(3, 1, 1, 9, 10)
+    y = x[0].clone().requires_grad_()
+    torch.testing.assert_close(torch.func.grad(loss)(x[0], t[0]), torch.autograd.grad(loss(y, t[0]), y)[0])
+    along = rand(1, 1, 9, 10)
+    torch.testing.assert_close(torch.func.jvp(lambda a: loss(a, t[0]), (x[0],), (along,))[1], (torch.func.grad(loss)(x[0], t[0])*along).sum())
+    if name != 'BCELoss': torch.testing.assert_close(torch.func.vmap(loss)(x, t), torch.stack([loss(a, b) for a, b in zip(x, t)]))   # BCE looks at its values
+
+def test_low_values():
+    with pytest.raises(ValueError, match='hold no values'): L.reduce_error(torch.zeros(0, 3), 'batchmean')
+    with pytest.raises(ValueError, match=r"item2 is '': expected coordinates"): L.mod_hausdorff_distance(rand(3, 2), '')

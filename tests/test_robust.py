@@ -9,7 +9,10 @@ from hypothesis import given, settings, strategies as st
 
 from dsketch_nb import compiled
 from dsketch_nb.draw import draw
-from dsketch_nb.imageopt import Best, Cosine, ImageOptimiser, imageopt, load_picture, random_scene
+from dsketch_nb.optimise import Best, Cosine, ImageOptimiser
+from dsketch_nb.imageopt import imageopt
+from dsketch_nb.pictures import load_picture
+from dsketch_nb.placement import random_scene
 from dsketch_nb.losses import MSELoss
 from dsketch_nb.runs import read_tensors, write_tensors
 from dsketch_nb.scene import Scene

@@ -10,7 +10,8 @@ from dsketch_nb import oneshot, perceptual
 from dsketch_nb.classifiers import load_classifier
 from dsketch_nb.data import MNIST, Omniglot, read_npz, unpack
 from dsketch_nb.experiments import load
-from dsketch_nb.imageopt import imageopt, load_picture
+from dsketch_nb.imageopt import imageopt
+from dsketch_nb.pictures import load_picture
 from dsketch_nb.oneshot import one_shot_folder
 from dsketch_nb.perceptual import MissingWeights, read_weights
 from dsketch_nb.runs import read_tensors

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from dsketch_nb.scene import KINDS, Group, Scene, replacing, soft_profile
+from dsketch_nb.scene import KINDS, Group, Scene, soft_profile
+from dsketch_nb.runs import replacing
 
 resvg_py = pytest.importorskip('resvg_py')
 poppler = pytest.mark.skipif(not shutil.which('pdftoppm'), reason='poppler-utils is not installed')

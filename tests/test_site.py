@@ -156,8 +156,6 @@ def test_site_is_complete(processed):
     sidebar = yaml.safe_load((processed/'nbs'/'sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents']
     listed = [page for o in sidebar for page in ([o] if isinstance(o, str) else o['contents'])]
     assert sorted(listed) == sorted(p.as_posix() for p in made), 'nbs/sidebar.yml is the list of chapters: each page is in it, once'
-    chapters = [o for o in listed if o[0].isdigit()]
-    assert chapters == sorted(chapters), 'chapters are read in the order of their numbers'
     assert (processed/'nbs'/'nbdev.yml').read_text(encoding='utf-8') == (root/'nbs'/'nbdev.yml').read_text(encoding='utf-8'), 'nbs/nbdev.yml is not what settings.ini says'
     for o in ('_quarto.yml', 'sidebar.yml', 'nbdev.yml', 'styles.css', 'strokes.js', 'images/drawing-still.webp'): assert (processed/'_proc'/o).is_file(), o
 

@@ -18,7 +18,7 @@ from dsketch_nb.command import stoppable
 from dsketch_nb.decoders import SinglePassPolyLineDecoder
 from dsketch_nb.encoders import SimpleMLPEncoder
 from dsketch_nb.losses import MSELoss
-from dsketch_nb.training import Callback, Sigma2Schedule, Trainer
+from dsketch_nb.training import Callback, DecoderWidths, Trainer
 
 class Memory(torch.utils.data.Dataset):
     def __init__(self, images): self.images = images
@@ -40,7 +40,7 @@ def run(out, dawdle=0., resume=False):
     torch.manual_seed(1)
     model = AutoEncoder(SimpleMLPEncoder((8, 8), 1, 8), SinglePassPolyLineDecoder(8, (8, 8), 1))
     t = Trainer(model, loss, Memory(images[:325]), Memory(images[400:451]), 3, 48, output=out, threads=1, learning_rate='0.002*inv1e-2,0.75B',
-                callbacks=[Sigma2Schedule(.04, .02, .5, 1), Say(dawdle)], device='cpu')
+                callbacks=[DecoderWidths(.04, .02, .5, 1), Say(dawdle)], device='cpu')
     with stoppable(): t.fit(resume)
     return t
 

@@ -1,5 +1,6 @@
 // A stroke that a hand can move, drawn in the browser as dsketch_nb draws it. One module for JupyterLab, through anywidget,
-// and for a page with no kernel: <script type="module" src="strokes.js"></script> wakes every element that has data-strokes.
+// and for a page with no kernel: <script type="module" src="strokes.js"></script> wakes every element that has data-strokes,
+// and every row of pictures, data-frames, which gets a slider and, if it is a film, a button that plays it.
 // Positions are [row, col] in grid units: the centres of the first and the last row stand at -1 and 1, pixels are square.
 
 const STYLE = `
@@ -7,7 +8,8 @@ const STYLE = `
 .strokes-stage { position: relative; box-sizing: border-box; max-width: 100%; line-height: 0; border: 1px solid #b3b3b3; background: #fff; }
 .strokes-stage canvas { width: 100%; image-rendering: pixelated; }
 .strokes-stage svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
-.strokes-handle { cursor: grab; touch-action: none; outline: none; }
+/* display: touch-action has no effect on an inline element, and a <g> is one; without it the page scrolls and takes the finger away */
+.strokes-handle { display: block; cursor: grab; touch-action: none; outline: none; }
 .strokes-handle .dot { fill: #d1332e; fill-opacity: .85; stroke: #fff; stroke-width: 1.5; }
 .strokes-handle .ring { fill: transparent; stroke: none; }
 .strokes-handle:hover .dot { fill-opacity: 1; }
@@ -17,6 +19,11 @@ const STYLE = `
 .strokes-controls { display: flex; flex-wrap: wrap; gap: .3em 1.2em; align-items: center; padding: .4em 0; font-size: 13px; }
 .strokes-controls label { display: inline-flex; gap: .5em; align-items: center; }
 .strokes-controls input { width: 160px; }
+.strokes-controls button, .strokes-controls select { font: inherit; color: inherit; background: transparent; border: 1px solid; border-radius: 3px; padding: .15em .6em; }
+.strokes-controls option { color: #000; background: #fff; }
+.strokes-frames img { display: block; max-width: 100%; box-sizing: border-box; border: 1px solid #b3b3b3; background: #fff; }
+.strokes-frames input { flex: 1 1 160px; max-width: 320px; }
+.strokes-note { margin: .2em 0 0; font-size: 13px; opacity: .85; }
 .strokes-controls b { font-weight: normal; min-width: 2em; }
 .strokes-caption { margin: 0; font-size: 13px; line-height: 1.4; min-height: 1.4em; }
 .strokes-caption:empty { display: none; }`;
@@ -252,6 +259,37 @@ export function wake(el) {
   el.replaceChildren();
   render({ model: alone(state), el });
 }
+
+// Pictures in a row, with no kernel: a slider goes through them; with `fps`, a button plays them.
+export function wakeFrames(el) {
+  const { frames, captions, label, name, at, fps, note } = JSON.parse(el.dataset.frames), last = frames.length - 1;
+  delete el.dataset.frames;
+  el.replaceChildren();
+  const root = add(el, 'div', { class: 'strokes strokes-frames', role: 'group', 'aria-label': label });
+  add(root, 'style', {}, STYLE);
+  const img = add(root, 'img'), controls = add(root, 'div', { class: 'strokes-controls' });
+  const button = fps ? add(controls, 'button', { type: 'button' }) : null;
+  const slider = add(add(controls, 'label', {}, name), 'input', { type: 'range', min: 0, max: last, step: 1, 'aria-label': name });
+  const caption = add(root, 'p', { class: 'strokes-caption', role: 'status' });
+  if (note) add(root, 'p', { class: 'strokes-note' }, note);
+  let index = at, timer = null;
+  const show = i => {
+    index = i;
+    [img.src, img.alt, slider.value, caption.textContent] = [frames[i], `${label}: ${captions[i]}`, i, captions[i]];
+    slider.setAttribute('aria-valuetext', captions[i]);
+  };
+  const play = on => {
+    clearInterval(timer);
+    timer = on ? setInterval(() => { if (index < last) show(index + 1); else play(false); }, 1000 / fps) : null;
+    if (button) button.textContent = on ? 'pause' : 'play';
+  };
+  button?.addEventListener('click', () => { if (!timer && index === last) show(0); play(!timer); });
+  slider.addEventListener('input', () => { play(false); show(Number(slider.value)); });
+  play(false);
+  show(index);
+}
+
 document.querySelectorAll('[data-strokes]').forEach(wake);
+document.querySelectorAll('[data-frames]').forEach(wakeFrames);
 
 export default { render };
