@@ -17,10 +17,9 @@ from typing import List, Optional
 # %% ../nbs/02_draw.ipynb #af8e9428
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 # %% ../nbs/02_draw.ipynb #079a0fb9
-from .raster import pixel_grid, pixel_pitch, line_edt2, exp, softor, over
+from .raster import pixel_grid, pixel_pitch, line_edt2, exp, over, over_recursive
 
 # %% ../nbs/02_draw.ipynb #99932260
 THREADS = max(torch.get_num_threads(), 1)   # for compiled code, which is imported when it is first used: PyTorch's own may be turned down by then
@@ -229,22 +228,42 @@ def _dense_rasters(polylines, sigma2, grid):
     segments = torch.stack([polylines[:, :-1], polylines[:, 1:]], 2)     # [n, K-1, 2, 2]
     return exp(line_edt2(segments, grid).min(1).values, sigma2)
 
-def _dense_ink(polylines, sigma2, colour, alpha, grid):
+def _dense_ink(polylines, sigma2, colour, grid, prod=torch.prod):
     "What shows through some strokes of ink: prod(1 - c r), [C, H, W]."
     r = _dense_rasters(polylines, sigma2, grid)
-    return torch.stack([1 - softor(c[:, None, None] * r, 0) for c in colour.unbind(1)])
+    return torch.stack([prod(1 - c[:, None, None] * r, 0) for c in colour.unbind(1)])
 
-def _dense_paint(polylines, sigma2, colour, alpha, grid):
+def _dense_paint(polylines, sigma2, colour, alpha, grid, prod=torch.prod, over=over):
     "Some strokes of paint [C, H, W] and what shows through them [H, W]."
     r = alpha[:, None, None] * _dense_rasters(polylines, sigma2, grid)
-    return torch.stack([over(r, c[:, None, None], 0) for c in colour.unbind(1)]), (1 - r).prod(0)
+    return torch.stack([over(r, c[:, None, None], 0) for c in colour.unbind(1)]), prod(1 - r, 0)
+
+# %% ../nbs/02_draw.ipynb #core0005
+def _prod(f, dim):
+    "The product along an axis, by multiplications alone, so that every derivative of it is exact too."
+    f = f.movedim(dim, 0)
+    while len(f) > 1:
+        even = len(f)//2*2
+        f = torch.cat([f[:even:2] * f[1:even:2], f[even:]])
+    return f[0] if len(f) else f.new_ones(f.shape[1:])
+
+class _Recomputed(torch.autograd.Function):
+    "f(*tensors), computed again on the way back; with `twice`, other options of f, where gradients are to have gradients."
+    @staticmethod
+    def forward(ctx, f, twice, *tensors):
+        ctx.f, ctx.twice = f, twice
+        ctx.save_for_backward(*tensors)
+        return f(*tensors)
+
+    @staticmethod
+    def backward(ctx, *grads):
+        again, wanted = torch.is_grad_enabled(), ctx.needs_input_grad[2:]
+        tensors = [x if again else x.detach().requires_grad_(w) for x, w in zip(ctx.saved_tensors, wanted)]
+        with torch.enable_grad(): out = ctx.f(*tensors, **ctx.twice if again else {})
+        by = iter(torch.autograd.grad(out, [x for x, w in zip(tensors, wanted) if w], grads, create_graph=again))
+        return None, None, *[next(by) if w else None for w in wanted]
 
 # %% ../nbs/02_draw.ipynb #3773565c
-def _recomputed(f, *args):
-    "f(*args), computed again on the way back instead of kept; kept under torch.func, which knows no other way."
-    if not torch._C._autograd._saved_tensors_hooks_is_enabled(): return f(*args)
-    return checkpoint(f, *args, use_reentrant=False)
-
 def _draw_dense(st, budget=2**20):
     "The reference: every stroke meets every pixel, `budget` distances at a time, recomputed in the backward pass."
     _check_values(st)
@@ -256,11 +275,11 @@ def _draw_dense(st, budget=2**20):
         seen = 1. if not st.paint else 0. if st.background is None else st.background[b]
         image = torch.zeros(st.colour.shape[1], *st.size, dtype=grid.dtype, device=grid.device) + seen
         for idx in mine.split(chunk):
-            part = polylines[idx], st.sigma2[idx], st.colour[idx], st.alpha[idx] if st.paint else None, grid
+            part = polylines[idx], st.sigma2[idx], st.colour[idx]
             if st.paint:
-                on_top, through = _recomputed(_dense_paint, *part)
+                on_top, through = _Recomputed.apply(_dense_paint, dict(prod=_prod, over=over_recursive), *part, st.alpha[idx], grid)
                 image = on_top + through * image
-            else: image = image * _recomputed(_dense_ink, *part)
+            else: image = image * _Recomputed.apply(_dense_ink, dict(prod=_prod), *part, grid)
         images.append(image if st.paint else 1 - image)
     return torch.stack(images)
 
@@ -315,8 +334,8 @@ class _ProductPerPixel(torch.autograd.Function):
         factors, pixel, out = ctx.saved_tensors
         if not torch.is_grad_enabled(): return (grad * out)[pixel] / _off_zero(factors), None, None
         # a gradient that is to have gradients: the same product, by operations that autograd knows
-        where, rest = _pile_up(pixel, 1 - factors)
-        return *torch.autograd.grad((1 - rest).prod(1), factors, grad[where], create_graph=True), None, None
+        where, f, filled = _pile_up(pixel, factors, torch.ones_like(factors))
+        return *torch.autograd.grad(_prod(f + (1 - filled), 1), factors, grad[where], create_graph=True), None, None
 
 def _off_zero(f): return torch.where(f.abs() < 1e-30, 1e-30, f)   # factors are divided out again
 
@@ -360,6 +379,10 @@ def _pile_up(pixel, *values):
     shape = len(where), int(depth.max()) if len(depth) else 0
     return where, *[v.new_zeros(*shape, *v.shape[1:]).index_put((row, place), v[order]) for v in values]
 
+def _painted(r, colour, under, prod=torch.prod, over=over):
+    "Piles of paint, opacities [Q, D] and colours [Q, D, C], on what lies under them [Q, C]."
+    return over(r[..., None], colour, 1) + prod(1 - r, 1)[:, None] * under
+
 def _draw_pairs(st):
     "Touched pairs only, in plain tensors: any device."
     _check_values(st)
@@ -369,7 +392,7 @@ def _draw_pairs(st):
         where, r, c = _pile_up(pixel, st.alpha[stroke] * torch.exp(-x), st.colour[stroke])
         under = 0. if st.background is None else st.background.movedim(1, -1).reshape(-1, C)
         flat = x.new_zeros(st.batch*H*W, C) + under
-        flat = flat.index_put((where,), over(r[..., None], c, 1) + (1 - r).prod(1)[:, None] * flat[where])
+        flat = flat.index_put((where,), _Recomputed.apply(_painted, dict(prod=_prod, over=over_recursive), r, c, flat[where]))
     else:
         rest = -torch.expm1(-x)[:, None]                      # 1 - r without cancellation where r is nearly 1
         c = st.colour[stroke]
