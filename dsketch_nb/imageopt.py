@@ -148,7 +148,7 @@ def _from_drawing(init, target, s):
     with torch.no_grad():
         for g in filter(len, init.groups):
             colour = (torch.zeros(3) if g.colour is None else g.colour) if s.colour else None
-            scene.add(g.kind, g.params*k, colour, g.sigma2*k**2, g.alpha if g.alpha is not None or s.opacity is None else 1., g.segments)
+            scene.add(g.kind, g.primitive.scaled(g.params, k), colour, g.sigma2*k**2, g.alpha if g.alpha is not None or s.opacity is None else 1., g.chords)
     return scene
 
 # %% ../nbs/20_imageopt.ipynb #a9084f08

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/23_imageopt_command.ipynb #0fcdedbc
 from .command import add_class_flags, add_flags, flags_of, one_line_errors, options, stoppable
-from .runs import accelerator, check_same, claimed, replacing
+from .runs import accelerator, check_same, claimed, reading, replacing
 from .scene import Scene
 from .sharp import sharpened
 from .pictures import named_images, open_picture, stem_of
@@ -80,7 +80,13 @@ class _Results(Callback):
 
 def _rows_of(path):
     "The lines of results.csv; none if it is not there."
-    return list(csv.DictReader(path.read_text(encoding='utf-8').splitlines())) if path.is_file() else []
+    if not path.is_file(): return []
+    with reading(path, 'mend it, or choose another folder'):
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding='utf-8'), newline=''), strict=True))
+        for row in rows:
+            if 'image' not in row or None in row or None in row.values(): raise ValueError(f"a line has other columns: {row}")
+            for k in {'strokes', 'iterations', 'loss', 'psnr', 'seconds'} & row.keys(): float(row[k])
+        return rows
 
 # %% ../nbs/23_imageopt_command.ipynb #0df53753
 def _open_folder(folder, resume, config):
@@ -91,8 +97,9 @@ def _open_folder(folder, resume, config):
         with replacing(path) as tmp: tmp.write_text(json.dumps(config, indent=1, default=str), encoding='utf-8')
         return
     if not resume: raise ValueError(f"{folder} holds a run already: go on with it (--resume), or choose another folder")
-    try: theirs = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError): raise ValueError(f"{path} is damaged: choose another folder") from None
+    with reading(path, 'choose another folder'):
+        theirs = json.loads(path.read_text(encoding='utf-8'))
+        if not isinstance(theirs, dict): raise ValueError(f"it holds a {type(theirs).__name__}")
     check_same(theirs, config, folder)
 
 # %% ../nbs/23_imageopt_command.ipynb #5e4777dc

@@ -55,14 +55,6 @@ class ImageOptimiser:
     def _call(self, when):
         for c in self.callbacks: getattr(c, when)(self)
 
-    def distance(self, images):
-        "The loss of drawings [1, C, H, W]. The target is prepared once, until another loss or target is set."
-        now = self.loss_fn, self.target
-        if self._toward is None or any(a is not b for a, b in zip(self._toward, now)):
-            loss, target = self.loss_fn, self.target[None]
-            self._toward = *now, loss.toward(target) if isinstance(loss, Loss) else lambda x: loss(x, target)
-        return self._toward[2](images)
-
     def step(self):
         "One iteration; the loss before it is in `self.loss`."
         self.picture = self.scene.draw()
@@ -84,6 +76,17 @@ class ImageOptimiser:
             torch.minimum(torch.maximum(g.params, -self.half), self.half, out=g.params.data)
             for x in (g.colour, g.alpha):
                 if x is not None and x.requires_grad: x.clamp_(0, 1)
+
+# %% ../nbs/15_optimise.ipynb #a0bd912f
+@patch
+def distance(self:ImageOptimiser, images):
+    "The loss of drawings [1, C, H, W]. The target is prepared once, until another loss or target is set."
+    now = self.loss_fn, self.target
+    if self._toward is None or any(a is not b for a, b in zip(self._toward, now)):
+        loss, target = self.loss_fn, self.target[None]
+        compare = loss.toward(target) if isinstance(loss, Loss) else lambda x: loss(x, target)
+        self._toward = *now, compare
+    return self._toward[2](images)
 
 # %% ../nbs/15_optimise.ipynb #e5784ec7
 @patch
