@@ -238,22 +238,20 @@ def test_no_finite_number_crashes():
     drawn, refused = map(int, done.stdout.split()[-2:])
     assert drawn > 20 and refused > 20
 
-@pytest.mark.parametrize('far', [2.**63, 1e19, 1e20, 3e16, 1e30])
-@pytest.mark.parametrize('size', [(20, 30), (1000, 1000)])
-def test_a_vertex_far_away_on_a_bent_stroke(far, size):
-    done = child(f"""
+def test_a_vertex_far_away_on_a_bent_stroke():
+    child("""
 import torch
 from dsketch_nb.draw import draw
-for far in {far}, -{far}:
-    for dtype in torch.float32, torch.float64:
-        for backend in 'numba', 'pairs', 'dense':
-            if backend == 'dense' and {size} == (1000, 1000): continue
-            v = torch.tensor([[[0., 0.], [.5, far], [.2, .3]]], dtype=dtype, requires_grad=True)
-            try: out = draw(v, {size}, .01, backend=backend)
-            except ValueError as e: assert 'beyond what torch.float' in str(e)
-            else:
-                out.sum().backward()
-                assert out.isfinite().all() and v.grad.isfinite().all()
+for size in (20, 30), (1000, 1000):
+    for far in 2.**63, 1e19, 1e20, 3e16, 1e30, -2.**63, -3e16:
+        for dtype in torch.float32, torch.float64:
+            for backend in ('numba', 'pairs', 'dense')[:3 if size == (20, 30) else 1]:
+                v = torch.tensor([[[0., 0.], [.5, far], [.2, .3]]], dtype=dtype, requires_grad=True)
+                try: out = draw(v, size, .01, backend=backend)
+                except ValueError as e: assert 'beyond what torch.float' in str(e)
+                else:
+                    out.sum().backward()
+                    assert out.isfinite().all() and v.grad.isfinite().all(), (size, far, dtype, backend)
 """)
 
 @pytest.mark.parametrize('backend', here)
