@@ -176,7 +176,7 @@ def _check_values(st):
     if not st.sigma2.numel(): return
     low, high = st.sigma2.min().item(), st.sigma2.max().item()
     if not low > 0: raise ValueError(f"sigma2 {low:.4g} must be above 0: keep it there with .clamp(min=...)")
-    for unit in 1., st.pitch**2:                          # squared grid units, squared pixels
+    for unit in 1., st.pitch*st.pitch:                          # squared grid units, squared pixels
         if unit == 0 or unit == math.inf or not least <= low/unit <= high/unit <= most:
             raise ValueError(f"sigma2 from {low:.3g} to {high:.3g}, at a pitch of {st.pitch:.3g}, is beyond what {st.vertices.dtype} can hold, "
                              f"{least:.0e} to {most:.0e} squared grid units and squared pixels: keep it there with .clamp(...)")

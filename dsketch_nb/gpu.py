@@ -119,7 +119,7 @@ class _Plan:
         self.offsets, self.image = st.offsets.contiguous(), st.image.contiguous()
         self.colour, self.alpha = st.colour.detach().contiguous(), st.alpha.detach().contiguous() if st.paint else None
         sigma2, (least, most, far) = st.sigma2.detach(), _bounds(dtype)
-        self.scale = st.pitch**2 / sigma2
+        self.scale = st.pitch*st.pitch / sigma2
         drawn = (least <= sigma2) & (sigma2 <= most) & (1/most <= self.scale) & (self.scale <= 1/least)
         if st.pitch > 1: drawn = drawn & (st.vertices.detach().abs().max() < far)
         self.scale = torch.where(drawn, self.scale, torch.nan)
