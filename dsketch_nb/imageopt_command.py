@@ -64,10 +64,10 @@ class _Results(Callback):
     def before_fit(self, o): self.start = time.perf_counter()
     @torch.no_grad()
     def after_fit(self, o):
+        if o.error: return
         self.seconds, self.stopped = time.perf_counter() - self.start, o.stopped
         save_all(o.scene, self.stem); o.scene.save(f'{self.stem}.safetensors')
-        mse = (o.scene.draw() - o.target).square().mean().item()
-        self.row = dict(image=self.image, strokes=len(o.scene), iterations=o.iteration, loss=min(o.history, default=math.nan), psnr=-10*math.log10(mse) if mse else math.inf, seconds=round(self.seconds, 2))
+        self.row = dict(image=self.image, strokes=len(o.scene), iterations=o.iteration, loss=min(o.history, default=math.nan), psnr=o.psnr(), seconds=round(self.seconds, 2))
 
     def add(self):
         "The line, after those that other processes have written."
@@ -160,9 +160,11 @@ def _parser(argv):
     p.add_argument('--init', metavar='DRAWING', help='start from the strokes of a file, .svg or .safetensors, in place of random ones')
     with one_line_errors(p):
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-        for f in ('--preset', '--loss'): first.add_argument(f, nargs='?')
+        counts = set(COUNTS.values())
+        for f in ('preset', 'loss', *counts): first.add_argument(f'--{f}', nargs='?')
         named = first.parse_known_args(argv)[0]
-        loss, values = preset_values(named.preset if named.preset in PRESETS else None, named.loss)
+        loss, values = preset_values(named.preset if named.preset in PRESETS else None, named.loss,
+                                     {k for k in counts if getattr(named, k) is not None})
     p.add_argument('--loss', default=loss, metavar='LOSS', help=f"what the strokes are asked for: {', '.join(sorted(Loss.known))} (default {loss})")
     add_flags(p, Settings, **values)
     out = p.add_argument_group('what is written; with none of these, IMAGE-strokes.png, .pdf and .svg in the current folder')
@@ -195,6 +197,8 @@ class _Outputs(Callback):
         if self.o.init_raster: opt.scene.save_png(self.o.init_raster)
         if self.o.init_pdf: save_vectors(opt.scene, self.o.init_pdf)
     def after_fit(self, opt):
+        # what failed leaves the files of an earlier run alone
+        if opt.error: return
         if self.o.final_raster: opt.scene.save_png(self.o.final_raster)
         if self.o.final_pdf: save_vectors(opt.scene, self.o.final_pdf)
         if self.o.scene: opt.scene.save(self.o.scene)
