@@ -136,10 +136,13 @@ PRESETS = {
     'paper': {},
 }
 
+_RATES = 'lr', 'colour_lr', 'sigma2_lr'
+
 def preset_values(
     preset, # a key of PRESETS; None: paint, or paper if a loss is named
     loss=None, # a loss, or the name of one; None: the preset's
     given=(), # names of the settings that the user chooses: strokes of one kind replace the preset's
+    drawn:bool=False, # whether it starts from a drawing: short steps, and no stroke is moved away
 )->tuple: # the loss, or its name; values of settings and of the loss's options
     "What a preset says, where the user says nothing."
     preset = preset or ('paper' if loss else 'paint')
@@ -150,6 +153,9 @@ def preset_values(
     if loss and loss != usual: values = {k: v for k, v in values.items() if k in options(Settings)}
     counts = set(COUNTS.values())
     if counts & set(given): values = {k: v for k, v in values.items() if k not in counts}
+    if drawn:
+        rates = {k: values.get(k, d.default) for k, d in options(Settings).items() if k in _RATES}
+        values |= {k: v / 4 for k, v in rates.items() if v} | {'reseed': 0.}
     return loss or usual, values
 
 # %% ../nbs/20_imageopt.ipynb #37f8bf58
@@ -265,7 +271,7 @@ def imageopt(
     **kwargs, # fields of Settings, and options of the loss
 )->Scene: # the drawing, with its history in `.history`
     "Fit strokes to an image by gradient descent through the rasteriser."
-    loss, values = preset_values(preset, loss, kwargs)
+    loss, values = preset_values(preset, loss, kwargs, init is not None)
     values |= kwargs
     s = Settings(**{k: values.pop(k) for k in options(Settings) if k in values})
     device = torch_device(s.device)

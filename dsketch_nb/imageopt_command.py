@@ -161,10 +161,10 @@ def _parser(argv):
     with one_line_errors(p):
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
         counts = set(COUNTS.values())
-        for f in ('preset', 'loss', *counts): first.add_argument(f'--{f}', nargs='?')
+        for f in ('preset', 'loss', 'init', *counts): first.add_argument(f'--{f}', nargs='?')
         named = first.parse_known_args(argv)[0]
         loss, values = preset_values(named.preset if named.preset in PRESETS else None, named.loss,
-                                     {k for k in counts if getattr(named, k) is not None})
+                                     {k for k in counts if getattr(named, k) is not None}, bool(named.init))
     p.add_argument('--loss', default=loss, metavar='LOSS', help=f"what the strokes are asked for: {', '.join(sorted(Loss.known))} (default {loss})")
     add_flags(p, Settings, **values)
     out = p.add_argument_group('what is written; with none of these, IMAGE-strokes.png, .pdf and .svg in the current folder')
