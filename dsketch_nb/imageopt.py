@@ -225,10 +225,10 @@ def _config(s, loss, target):
     return same | {'loss': loss, 'size': list(target.shape), 'image': image}
 
 @contextmanager
-def _undisturbed(seed, device):
-    "Random numbers from a seed, gradients, tensors on the CPU unless said: whatever holds outside."
+def _undisturbed():
+    "Within: gradients, and tensors on the CPU unless said, whatever holds outside."
     elsewhere = torch.get_default_device().type != 'cpu'
-    with seeded(seed, device), torch.inference_mode(False), torch.enable_grad(), \
+    with torch.inference_mode(False), torch.enable_grad(), \
          torch.device('cpu') if elsewhere else nullcontext():
         yield
 
@@ -262,6 +262,7 @@ def _loss_on(loss, device):
 
 # %% ../nbs/20_imageopt.ipynb #7a1e55c3
 @delegates(Settings)
+@_undisturbed()
 def imageopt(
     image, # what `load_picture` takes: a file, sample:china, a PIL image, ...
     loss=None, # a loss, or its name (whose options may follow); None: the preset's
@@ -275,7 +276,7 @@ def imageopt(
     values |= kwargs
     s = Settings(**{k: values.pop(k) for k in options(Settings) if k in values})
     device = torch_device(s.device)
-    with _undisturbed(s.seed, device):
+    with seeded(s.seed, device):
         target = load_picture(image, s.width, s.colour, s.max_side)
         # grey ink is shown dark: bright becomes ink by becoming dark
         if not (s.colour or s.invert): target = 1 - target

@@ -128,9 +128,8 @@ def psnr(self:ImageOptimiser)->float: # decibels; infinity for the same picture
     return -10*math.log10(mse) if mse else math.inf
 
 # %% ../nbs/15_optimise.ipynb #5c1d0a73
-def _whoever_listens():
-    "Within, what cannot be said (stderr is a broken pipe, closed or absent) is no error."
-    return suppress(OSError, ValueError, AttributeError)
+# stderr is a broken pipe, closed, or absent
+_UNHEARD = OSError, ValueError, AttributeError
 
 @patch
 def _end(self:ImageOptimiser, begun):
@@ -170,7 +169,7 @@ def fit(self:ImageOptimiser,
             if not self.stopped:
                 self.error = e
                 raise
-            with _whoever_listens():
+            with suppress(*_UNHEARD):
                 sys.stderr.write(f'stopped after {self.iteration} of '
                                  f'{self.iters} iterations\n')
         finally: self._end(begun)
@@ -368,19 +367,19 @@ class Progress(Callback):
     def after_loss(self, o):
         if self.bar is not None: return
         self.last, size = o.iteration, f'{o.scene.width} x {o.scene.height}'
-        # a process without a stderr has nobody to show a bar to
-        self.bar = tqdm(total=o.iters - o.iteration if o.iters else None, disable=sys.stderr is None,
-                        desc=f'{len(o.scene):,} strokes, {size}')
+        total = o.iters - o.iteration if o.iters else None
+        try: self.bar = tqdm(total=total, desc=f'{len(o.scene):,} strokes, {size}')
+        except _UNHEARD: self.bar = tqdm(disable=True)
 
     def after_step(self, o):
-        with _whoever_listens():
+        with suppress(*_UNHEARD):
             self.bar.update(o.iteration - self.last)
             self.last = o.iteration
             if o.iteration % 20 == 0: self.bar.set_postfix_str(f'loss {o.loss:.4g}', refresh=False)
 
     def after_fit(self, o):
         if self.shared or self.bar is None: return
-        with _whoever_listens(): self.bar.close()
+        with suppress(*_UNHEARD): self.bar.close()
         self.bar = None
 
 class Frames(Callback):
