@@ -16,19 +16,21 @@ from fastcore.docments import docments
 
 # %% ../nbs/03_command.ipynb #71127332
 class ByName:
-    "A family of classes: `class Loss(ByName, family='loss')` founds one, and its subclasses are known by name once defined. A leading _ keeps a name out."
+    "A family of classes: `class Loss(ByName, family='loss')` founds one, and its subclasses are known by name once defined, or by what an attribute `name` of theirs says. A leading _ keeps a name out."
     not_flags = ()   # parameters that have a default, and yet are no business of the command line
 
     def __init_subclass__(cls, family=None, **kwargs):
         super().__init_subclass__(**kwargs)
         if family: cls.family, cls.known = family, {}
-        elif not cls.__name__.startswith('_'): cls.known[cls.__name__] = cls
+        elif not cls.__name__.startswith('_'): cls.known[vars(cls).get('name', cls.__name__)] = cls
 
     @classmethod
     def find(cls, name:str)->type:
         "The class of that name in this family."
         if name in cls.known: return cls.known[name]
-        raise ValueError(f"{cls.family} {name!r} is not known: expected one of {', '.join(sorted(cls.known)) or 'none yet'}")
+        known = ', '.join(sorted(cls.known)) or 'none yet'
+        raise ValueError(f"{cls.family} {name!r} is not known: expected one of {known}; "
+                         "a class is known once its module is imported: import dsketch_nb.all for all of ours")
 
 # %% ../nbs/03_command.ipynb #dc14794a
 def whole_number(

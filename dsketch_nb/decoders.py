@@ -14,7 +14,6 @@ __all__ = ['SinglePassSimpleLineDecoder', 'SinglePassPolyLineDecoder', 'SinglePa
 from dataclasses import replace
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from fastcore.basics import copy_func
 from fastcore.meta import delegates
 from .autoencoders import Decoder
@@ -23,15 +22,20 @@ from .encoders import SimpleMLPEncoder
 
 # %% ../nbs/32_decoders.ipynb #cfe7244f
 class _SinglePass(Decoder):
-    "A latent goes through two hidden layers to points in [-1, 1]; a layout says how points make strokes."
+    """A latent goes through two hidden layers to points in [-1, 1]; a layout says how points make
+    strokes."""
     def __init__(self, latent_size, size, channels,
         decoder_hidden:int=64, # width of the first hidden layer
         decoder_hidden2:int=256, # width of the second
         contrast:float=1., # the finished image is multiplied by it, up to 1
     ):
         super().__init__(latent_size, size, channels, contrast)
-        a, b = whole_number(decoder_hidden, 'decoder_hidden'), whole_number(decoder_hidden2, 'decoder_hidden2')
-        self.hidden = nn.Sequential(nn.Linear(latent_size, a), nn.ReLU(), nn.Linear(a, b), nn.ReLU())
+        a, b = whole_number(decoder_hidden, 'decoder_hidden'), whole_number(
+            decoder_hidden2, 'decoder_hidden2'
+        )
+        self.hidden = nn.Sequential(
+            nn.Linear(latent_size, a), nn.ReLU(), nn.Linear(a, b), nn.ReLU()
+        )
 
     def head(self, numbers): return nn.Linear(self.hidden[2].out_features, numbers)
 
@@ -46,7 +50,9 @@ class _Strokes(_SinglePass):
         self.strokes_a_pass, self.shape = nlines, (nlines, per_line, 2)
         self.to_points = self.head(nlines * per_line * 2)
 
-    def points(self, z): return self.to_points(self.hidden(z)).tanh().unflatten(1, self.shape)      # [B, nlines, per_line, 2]
+    def points(self, z):
+        "[B, nlines, per_line, 2] in [-1, 1]."
+        return self.to_points(self.hidden(z)).tanh().unflatten(1, self.shape)
     def strokes(self, z): return self.drawing(self.kind, self.points(z))
 
 # %% ../nbs/32_decoders.ipynb #51159db6
@@ -57,7 +63,8 @@ class SinglePassSimpleLineDecoder(_Strokes):
     @delegates(_SinglePass)
     def __init__(self, latent_size, size, channels,
         nlines:int=5, # how many lines
-        **kwargs): super().__init__(latent_size, size, channels, whole_number(nlines, 'nlines'), 2, **kwargs)
+        **kwargs
+    ): super().__init__(latent_size, size, channels, whole_number(nlines, 'nlines'), 2, **kwargs)
 
 # %% ../nbs/32_decoders.ipynb #80232016
 class SinglePassPolyLineDecoder(_Strokes):
@@ -67,7 +74,9 @@ class SinglePassPolyLineDecoder(_Strokes):
     @delegates(_SinglePass)
     def __init__(self, latent_size, size, channels,
         npoints:int=16, # points of the line
-        **kwargs): super().__init__(latent_size, size, channels, 1, whole_number(npoints, 'npoints', 2), **kwargs)
+        **kwargs
+    ):
+        super().__init__(latent_size, size, channels, 1, whole_number(npoints, 'npoints', 2), **kwargs)
 
 # %% ../nbs/32_decoders.ipynb #28332785
 class SinglePassPointsDecoder(_Strokes):
@@ -77,7 +86,8 @@ class SinglePassPointsDecoder(_Strokes):
     @delegates(_SinglePass)
     def __init__(self, latent_size, size, channels,
         npoints:int=50, # how many dots
-        **kwargs): super().__init__(latent_size, size, channels, whole_number(npoints, 'npoints'), 1, **kwargs)
+        **kwargs
+    ): super().__init__(latent_size, size, channels, whole_number(npoints, 'npoints'), 1, **kwargs)
 
 # %% ../nbs/32_decoders.ipynb #5a513ea2
 class SinglePassSimpleBezierDecoder(_Strokes):
@@ -88,10 +98,18 @@ class SinglePassSimpleBezierDecoder(_Strokes):
     def __init__(self, latent_size, size, channels,
         nlines:int=5, # how many strokes
         segments:int=1, # joined curves a stroke
-        smooth:bool=False, # no corners at the joins: each curve leaves a join in the direction in which the one before arrived
+        smooth:bool=False, # no corners: each curve goes on in the direction of the last
         **kwargs):
-        more = 2 if smooth else 3                                    # points that a further curve brings
-        super().__init__(latent_size, size, channels, whole_number(nlines, 'nlines'), 4 + more*(whole_number(segments, 'segments') - 1), **kwargs)
+        # points that a further curve brings
+        more = 2 if smooth else 3
+        super().__init__(
+            latent_size,
+            size,
+            channels,
+            whole_number(nlines, 'nlines'),
+            4 + more * (whole_number(segments, 'segments') - 1),
+            **kwargs
+        )
         self.smooth = smooth
 
     def strokes(self, z):
@@ -99,26 +117,38 @@ class SinglePassSimpleBezierDecoder(_Strokes):
         return self.drawing(self.kind, smooth_joins(points) if self.smooth else points)
 
 def smooth_joins(
-    points:Tensor, # [*, 2k+2, D]: start, control; then for each of k curves the control it arrives by, and its end
+    points:Tensor, # [*, 2k+2, D]: start, control; then k times a second control, and the end
 )->Tensor: # [*, 3k+1, D] control points of k joined cubics
     "Each curve leaves a join by the control it was reached by, mirrored at the join."
-    first, pairs = points[..., :2, :], points[..., 2:, :].unflatten(-2, (-1, 2))         # pairs [*, k, 2, D]
+    # pairs [*, k, 2, D]
+    first, pairs = points[..., :2, :], points[..., 2:, :].unflatten(-2, (-1, 2))
     mirrored = 2*pairs[..., 1:, :] - pairs[..., :1, :]
     return torch.cat([first, torch.cat([pairs, mirrored], -2).flatten(-3, -2)[..., :-1, :]], -2)
 
 # %% ../nbs/32_decoders.ipynb #592d6dcd
 class SinglePassCRSDecoder(_Strokes):
-    "Catmull-Rom splines: smooth lines through all their points but the two outer ones, which steer."
+    """Catmull-Rom splines: smooth lines through all their points but the two outer ones, which
+    steer."""
     kind = 'catmull_roms'
 
     @delegates(_SinglePass)
     def __init__(self, latent_size, size, channels,
         nlines:int=1, # how many splines
         npoints:int=16, # points of each, with the two that steer
-        edt_approximation:str='polyline', # distance to a spline: 'polyline', by ten chords a span; 'bruteforce', by a search along it, many times slower
+        edt_approximation:str='polyline', # polyline: ten chords a span; bruteforce: a slow search
         **kwargs):
-        super().__init__(latent_size, size, channels, whole_number(nlines, 'nlines'), whole_number(npoints, 'npoints', 4), **kwargs)
-        if edt_approximation not in ('polyline', 'bruteforce'): raise ValueError(f"edt_approximation {edt_approximation!r} is not one of polyline, bruteforce")
+        super().__init__(
+            latent_size,
+            size,
+            channels,
+            whole_number(nlines, 'nlines'),
+            whole_number(npoints, 'npoints', 4),
+            **kwargs
+        )
+        if edt_approximation not in ('polyline', 'bruteforce'):
+            raise ValueError(
+                f"edt_approximation {edt_approximation!r} is not one of polyline, bruteforce"
+            )
         self.exact = edt_approximation == 'bruteforce'
 
     def strokes(self, z): return self.drawing(self.kind, self.points(z), exact=self.exact)
@@ -142,17 +172,32 @@ class SinglePassPolyConnectDecoder(_SinglePass):
         hard:bool=False, # connections are there or not, instead of more or less
         **kwargs):
         super().__init__(latent_size, size, channels, **kwargs)
-        self.shape, self.hard = (whole_number(npoints, 'npoints', 1 if allowPoints else 2), self.per_point, 2), hard
-        self.register_buffer('pairs', torch.combinations(torch.arange(npoints), with_replacement=allowPoints).T.contiguous(), persistent=False)
+        self.shape, self.hard = (
+            whole_number(npoints, 'npoints', 1 if allowPoints else 2),
+            self.per_point,
+            2,
+        ), hard
+        self.register_buffer(
+            'pairs',
+            torch.combinations(torch.arange(npoints), with_replacement=allowPoints).T.contiguous(),
+            persistent=False,
+        )
         self.strokes_a_pass = self.pairs.shape[1]
-        self.to_points, self.to_weights = self.head(npoints * self.per_point * 2), self.head(self.strokes_a_pass)
+        self.to_points, self.to_weights = self.head(npoints * self.per_point * 2), self.head(
+            self.strokes_a_pass
+        )
 
     def lines(self, points): return points[:, self.pairs.T, 0]                # [B, N, 2, 2]
 
     def strokes(self, z):
         h = self.hidden(z)
-        points, weights = self.to_points(h).tanh().unflatten(1, self.shape), self.to_weights(h).sigmoid()
-        return self.drawing(self.kind, self.lines(points), straight_through(weights) if self.hard else weights)
+        points, weights = (
+            self.to_points(h).tanh().unflatten(1, self.shape),
+            self.to_weights(h).sigmoid(),
+        )
+        return self.drawing(
+            self.kind, self.lines(points), straight_through(weights) if self.hard else weights
+        )
 
 # %% ../nbs/32_decoders.ipynb #06123c12
 class SinglePassBezierConnectDecoder(SinglePassPolyConnectDecoder):
@@ -160,7 +205,8 @@ class SinglePassBezierConnectDecoder(SinglePassPolyConnectDecoder):
     kind, per_point = 'beziers', 2
 
     def lines(self, points):
-        (p, c), (q, d) = (points[:, i].unbind(2) for i in self.pairs)          # points i and j with their controls, [B, N, 2] each
+        # points i and j with their controls, [B, N, 2] each
+        (p, c), (q, d) = (points[:, i].unbind(2) for i in self.pairs)
         return torch.stack([p, c, 2*q - d, q], 2)
 
 # %% ../nbs/32_decoders.ipynb #bf8d36e2
@@ -169,7 +215,8 @@ class _Mixin:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         mixin, *rest = cls.__bases__
-        if rest and '__init__' not in vars(cls): cls.__init__ = delegates(rest[0])(copy_func(mixin.__init__))
+        if rest and '__init__' not in vars(cls):
+            cls.__init__ = delegates(rest[0])(copy_func(mixin.__init__))
 
 # %% ../nbs/32_decoders.ipynb #1eda6f1c
 class Coloured(_Mixin):
@@ -184,49 +231,67 @@ class Coloured(_Mixin):
         if drawing.ink is not None: colour = colour * drawing.ink[..., None]
         return replace(drawing, ink=colour if self.channels > 1 else colour[..., 0])
 
-class SinglePassColouredLineDecoder(Coloured, SinglePassSimpleLineDecoder): "Straight lines in colour."
+class SinglePassColouredLineDecoder(Coloured, SinglePassSimpleLineDecoder):
+    "Straight lines in colour."
 class SinglePassColouredPointsDecoder(Coloured, SinglePassPointsDecoder): "Dots in colour."
 class SinglePassColouredCRSDecoder(Coloured, SinglePassCRSDecoder): "Catmull-Rom splines in colour."
 
 # %% ../nbs/32_decoders.ipynb #770ffc74
 class _Switch(torch.autograd.Function):
-    "1 where `worth` is above 0 and 0 elsewhere; 1/2 where a stroke is tried, and there `worth` is pulled to what the trial shows."
-    @staticmethod
-    def forward(ctx, worth, tried):
-        ctx.save_for_backward(worth, tried)
-        return torch.where(tried, .5, (worth > 0).to(worth.dtype))
+    """1 where `worth` is above 0 and 0 elsewhere, but 1/2 where a stroke is `tried`.
+    There `worth` is pulled to what the trial shows:
+    the gradient of (worth + grad/unit)^2 / 2, times the unit."""
+    generate_vmap_rule = True
 
     @staticmethod
-    @once_differentiable
+    def forward(worth, tried):
+        return torch.where(tried, 0.5, (worth > 0).to(worth.dtype))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output): ctx.save_for_backward(*inputs)
+
+    @staticmethod
     def backward(ctx, grad):
         worth, tried = ctx.saved_tensors
-        unit = (grad.square() * tried).sum().div(tried.sum().clamp(min=1)).sqrt()    # the size of a usual effect, in whatever unit the loss has
-        return (grad + unit*worth) * tried, None                                     # of (worth + grad/unit)^2 / 2, times the unit
+        # the size of a usual effect, in whatever unit the loss has: a measure, not a
+        # function to derive
+        with torch.no_grad():
+            unit = (grad.square() * tried).sum().div(tried.sum().clamp(min=1)).sqrt()
+        return (grad + unit*worth) * tried, None
 
 # %% ../nbs/32_decoders.ipynb #2d6c20c8
 class Masked(_Mixin):
     "Each stroke is there or not, and has a price if it is."
     def __init__(self, latent_size, size, channels,
-        stroke_cost:float=.002, # price of a stroke: the error, averaged over pixels, that it must take away to be drawn
+        stroke_cost:float=.002, # price of a stroke: the mean error it must take away to be drawn
         **kwargs):
         super().__init__(latent_size, size, channels, **kwargs)
-        if not stroke_cost >= 0: raise ValueError(f"stroke_cost {stroke_cost} must be 0 or more: try .002")
+        if not stroke_cost >= 0:
+            raise ValueError(f"stroke_cost {stroke_cost} must be 0 or more: try .002")
         self.stroke_cost, self.to_worth = stroke_cost, self.head(self.strokes_a_pass)
-        nn.init.constant_(self.to_worth.bias, 1.)                           # at first, all are there
+        # at first, all are there
+        nn.init.constant_(self.to_worth.bias, 1.0)
 
     def strokes(self, z):
         drawing, worth = super().strokes(z), self.to_worth(self.hidden(z))
-        tried = torch.rand_like(worth) < .1 if self.training else torch.zeros_like(worth, dtype=torch.bool)
+        tried = (
+            torch.rand_like(worth) < 0.1
+            if self.training
+            else torch.zeros_like(worth, dtype=torch.bool)
+        )
         there = _Switch.apply(worth, tried)
-        if drawing.ink is not None: there = drawing.ink * (there if drawing.ink.dim() == 2 else there[..., None])
+        if drawing.ink is not None:
+            there = drawing.ink * (there if drawing.ink.dim() == 2 else there[..., None])
         return replace(drawing, ink=there)
 
     def cost(self, drawing):
         ink = drawing.ink if drawing.ink.dim() == 2 else drawing.ink.mean(2)
         return self.stroke_cost * ink.sum(1).mean()
 
-class SinglePassMaskedLineDecoder(Masked, SinglePassSimpleLineDecoder): "Straight lines, as many as the image needs."
-class SinglePassMaskedBezierDecoder(Masked, SinglePassSimpleBezierDecoder): "Bézier curves, as many as the image needs."
+class SinglePassMaskedLineDecoder(Masked, SinglePassSimpleLineDecoder):
+    "Straight lines, as many as the image needs."
+class SinglePassMaskedBezierDecoder(Masked, SinglePassSimpleBezierDecoder):
+    "Bézier curves, as many as the image needs."
 
 # %% ../nbs/32_decoders.ipynb #ba4606b4
 class Recurrent(_Mixin):
@@ -235,12 +300,20 @@ class Recurrent(_Mixin):
 
     def __init__(self, latent_size, size, channels,
         steps:int=5, # how many times it looks and draws
-        canvas_encoder=None, # the Encoder it looks with, [B, C, H, W] -> [B, latent_size]; None is a SimpleMLPEncoder
+        canvas_encoder=None, # the Encoder it looks with; None is a SimpleMLPEncoder
         **kwargs):
         super().__init__(2*latent_size, size, channels, **kwargs)
         self.latent_size, self.steps = latent_size, whole_number(steps, 'steps')
-        self.canvas_encoder = SimpleMLPEncoder(size, channels, latent_size) if canvas_encoder is None else canvas_encoder
-        if self.canvas_encoder.outputs != latent_size: raise ValueError(f"the canvas encoder's outputs are {self.canvas_encoder.outputs}, expected the latent's size: build it with outputs={latent_size}")
+        self.canvas_encoder = (
+            SimpleMLPEncoder(size, channels, latent_size)
+            if canvas_encoder is None
+            else canvas_encoder
+        )
+        if self.canvas_encoder.outputs != latent_size:
+            raise ValueError(
+                f"the canvas encoder's outputs are {self.canvas_encoder.outputs}, expected the"
+                f" latent's size: build it with outputs={latent_size}"
+            )
 
     def strokes(self, z):
         canvas, steps = z.new_zeros(len(z), self.channels, *self.size), []
@@ -248,23 +321,33 @@ class Recurrent(_Mixin):
             steps.append(super().strokes(torch.cat([z, self.canvas_encoder(canvas)], 1)))
             canvas = 1 - (1 - canvas) * (1 - steps[-1].on_black())
         ink = None if steps[0].ink is None else torch.cat([s.ink for s in steps], 1)
-        return replace(steps[0], params=torch.cat([s.params for s in steps], 1), ink=ink, canvas=canvas)
+        return replace(
+            steps[0], params=torch.cat([s.params for s in steps], 1), ink=ink, canvas=canvas
+        )
 
-class RecurrentSimpleLineDecoder(Recurrent, SinglePassSimpleLineDecoder): "Some straight lines a step."
+class RecurrentSimpleLineDecoder(Recurrent, SinglePassSimpleLineDecoder):
+    "Some straight lines a step."
 class RecurrentPolyLineDecoder(Recurrent, SinglePassPolyLineDecoder): "A polyline a step."
-class RecurrentPolyConnectDecoder(Recurrent, SinglePassPolyConnectDecoder): "Some points a step, and lines between each two of them."
-class RecurrentCRSDecoder(Recurrent, SinglePassCRSDecoder): "A Catmull-Rom spline a step, or several."
+class RecurrentPolyConnectDecoder(Recurrent, SinglePassPolyConnectDecoder):
+    "Some points a step, and lines between each two of them."
+class RecurrentCRSDecoder(Recurrent, SinglePassCRSDecoder):
+    "A Catmull-Rom spline a step, or several."
 
 # %% ../nbs/32_decoders.ipynb #3b22b4d8
 class RNNBezierDecoder(Decoder):
-    "A gated recurrent unit starts from the latent and writes one cubic Bézier curve a step, each knowing the one before."
+    """A gated recurrent unit starts from the latent and writes one cubic Bézier curve a step, each
+    knowing the one before."""
     def __init__(self, latent_size, size, channels,
         steps:int=5, # curves to draw
         contrast:float=1., # the finished image is multiplied by it, up to 1
     ):
         super().__init__(latent_size, size, channels, contrast)
         self.steps = whole_number(steps, 'steps')
-        self.read, self.unit, self.write = nn.Linear(8, latent_size), nn.GRUCell(latent_size, latent_size), nn.Linear(latent_size, 8)
+        self.read, self.unit, self.write = (
+            nn.Linear(8, latent_size),
+            nn.GRUCell(latent_size, latent_size),
+            nn.Linear(latent_size, 8),
+        )
 
     def strokes(self, z):
         curve, curves = z.new_zeros(len(z), 8), []

@@ -21,7 +21,12 @@ class SimpleMLPEncoder(Encoder):
     ):
         super().__init__(size, channels, outputs)
         hidden = whole_number(encoder_hidden, 'encoder_hidden')
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(channels*size[0]*size[1], hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(channels * size[0] * size[1], hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, outputs),
+        )
 
     def forward(self, images): return self.layers(images)
 
@@ -34,9 +39,19 @@ class _Convolutional(Encoder):
         self.layers = nn.Sequential(*looks, nn.Linear(self.features(looks), outputs))
 
     def features(self, layers):
-        "How many numbers an image leaves behind in `layers`; asked of a copy without data, on no device."
-        try: return deepcopy(layers).to('meta')(torch.empty(1, self.channels, *self.size, device='meta')).numel()
-        except RuntimeError: raise ValueError(f"images of {self.size[0]} x {self.size[1]} pixels are too small for {type(self).__name__}: use larger ones, or SimpleMLPEncoder") from None
+        """How many numbers an image leaves behind in `layers`; asked of a copy without data, on no
+        device."""
+        try:
+            return (
+                deepcopy(layers)
+                .to('meta')(torch.empty(1, self.channels, *self.size, device='meta'))
+                .numel()
+            )
+        except RuntimeError:
+            raise ValueError(
+                f"images of {self.size[0]} x {self.size[1]} pixels are too small for"
+                f" {type(self).__name__}: use larger ones, or SimpleMLPEncoder"
+            ) from None
 
     def forward(self, images): return self.layers(images)
 
@@ -44,32 +59,75 @@ class _Convolutional(Encoder):
 class SimpleCNNEncoder(_Convolutional):
     "120, then 300 detectors of 5 x 5, each followed by a pool of 2 x 2."
     def __init__(self, size, channels, outputs):
-        super().__init__(size, channels, outputs,
-                         nn.Conv2d(whole_number(channels, 'channels'), 120, 5), nn.ReLU(), nn.MaxPool2d(2),
-                         nn.Conv2d(120, 300, 5), nn.ReLU(), nn.MaxPool2d(2))
+        super().__init__(
+            size,
+            channels,
+            outputs,
+            nn.Conv2d(whole_number(channels, 'channels'), 120, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(120, 300, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
 
 # %% ../nbs/31_encoders.ipynb #aaabce7c
 class Conv2DEncoder(_Convolutional):
     "The small one: 10, then 20 detectors of 5 x 5, and whole channels dropped out while training."
     def __init__(self, size, channels, outputs):
-        super().__init__(size, channels, outputs,
-                         nn.Conv2d(whole_number(channels, 'channels'), 10, 5), nn.MaxPool2d(2), nn.ReLU(),
-                         nn.Conv2d(10, 20, 5), nn.Dropout2d(), nn.MaxPool2d(2), nn.ReLU())
+        super().__init__(
+            size,
+            channels,
+            outputs,
+            nn.Conv2d(whole_number(channels, 'channels'), 10, 5),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Conv2d(10, 20, 5),
+            nn.Dropout2d(),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+        )
 
 # %% ../nbs/31_encoders.ipynb #1c1781bd
 class BetterCNNEncoder(_Convolutional):
-    "Four times 64 detectors of 3 x 3 with batch normalisation, then the means of 8 x 8 regions: any size of image will do."
+    """Four times 64 detectors of 3 x 3 with batch normalisation, then the means of 8 x 8 regions:
+    any size of image will do."""
     def __init__(self, size, channels, outputs):
         def block(inputs): return nn.Conv2d(inputs, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()
-        super().__init__(size, channels, outputs, *block(whole_number(channels, 'channels')), *block(64), *block(64), *block(64), nn.AdaptiveAvgPool2d(8))
+        super().__init__(
+            size,
+            channels,
+            outputs,
+            *block(whole_number(channels, 'channels')),
+            *block(64),
+            *block(64),
+            *block(64),
+            nn.AdaptiveAvgPool2d(8)
+        )
 
 # %% ../nbs/31_encoders.ipynb #2799a18a
 class StrokeNetEncoder(_Convolutional):
-    "Five blocks of two 3 x 3 convolutions and an average pool, made for images of 256 x 256; others are resized (Zheng, Jiang & Huang 2019)."
+    """Five blocks of two 3 x 3 convolutions and an average pool, made for images of 256 x 256;
+    others are resized (Zheng, Jiang & Huang 2019)."""
     def __init__(self, size, channels, outputs,
         batchnorm:bool=False, # batch normalisation after each convolution
     ):
-        def conv(i, o): return nn.Conv2d(i, o, 3, padding=1), *[nn.BatchNorm2d(o)]*batchnorm, nn.LeakyReLU(.2)
+        def conv(i, o):
+            return (
+                nn.Conv2d(i, o, 3, padding=1),
+                *[nn.BatchNorm2d(o)] * batchnorm,
+                nn.LeakyReLU(0.2),
+            )
         widths = whole_number(channels, 'channels'), 16, 32, 64, 128, 256
-        blocks = [layer for i, o in pairwise(widths) for layer in (*conv(i, o), *conv(o, o), nn.AvgPool2d(2))]
-        super().__init__(size, channels, outputs, nn.Upsample((256, 256), mode='bilinear', align_corners=False), *blocks)
+        blocks = [
+            layer
+            for i, o in pairwise(widths)
+            for layer in (*conv(i, o), *conv(o, o), nn.AvgPool2d(2))
+        ]
+        super().__init__(
+            size,
+            channels,
+            outputs,
+            nn.Upsample((256, 256), mode='bilinear', align_corners=False),
+            *blocks
+        )

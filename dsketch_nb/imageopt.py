@@ -214,7 +214,7 @@ def _from_drawing(init, target, s):
         for g in filter(len, init.groups):
             colour = None if not s.colour else black if g.colour is None else g.colour
             alpha = 1. if g.alpha is None and s.opacity is not None else g.alpha
-            scene.add(g.kind, g.params*k, colour, g.sigma2*k**2, alpha, g.segments)
+            scene.add(g.kind, g.primitive.scaled(g.params, k), colour, g.sigma2*k**2, alpha, g.chords)
     return scene.to(target.device)
 
 # %% ../nbs/20_imageopt.ipynb #a9084f08

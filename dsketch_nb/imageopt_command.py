@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/23_imageopt_command.ipynb #0fcdedbc
 from .command import add_class_flags, add_flags, flags_of, one_line_errors, options, stoppable
-from .runs import accelerator, check_same, claimed, replacing
+from .runs import accelerator, check_same, claimed, reading, replacing
 from .scene import Scene
 from .sharp import sharpened
 from .pictures import named_images, open_picture, stem_of
@@ -29,6 +29,7 @@ from .perceptual import MissingWeights
 from .placement import COUNTS, check_counts
 from .animation import FILMS, check_film, save_film
 from .plotter import plot_svg, save_plot
+import dsketch_nb.browser                                  # and scenes can be pages
 from .optimise import Callback, Checkpoint, Frames, Progress
 from .imageopt import PRESETS, Settings, imageopt, loss_of, preset_values
 
@@ -80,7 +81,13 @@ class _Results(Callback):
 
 def _rows_of(path):
     "The lines of results.csv; none if it is not there."
-    return list(csv.DictReader(path.read_text(encoding='utf-8').splitlines())) if path.is_file() else []
+    if not path.is_file(): return []
+    with reading(path, 'mend it, or choose another folder'):
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding='utf-8'), newline=''), strict=True))
+        for row in rows:
+            if 'image' not in row or None in row or None in row.values(): raise ValueError(f"a line has other columns: {row}")
+            for k in {'strokes', 'iterations', 'loss', 'psnr', 'seconds'} & row.keys(): float(row[k])
+        return rows
 
 # %% ../nbs/23_imageopt_command.ipynb #0df53753
 def _open_folder(folder, resume, config):
@@ -91,8 +98,9 @@ def _open_folder(folder, resume, config):
         with replacing(path) as tmp: tmp.write_text(json.dumps(config, indent=1, default=str), encoding='utf-8')
         return
     if not resume: raise ValueError(f"{folder} holds a run already: go on with it (--resume), or choose another folder")
-    try: theirs = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError): raise ValueError(f"{path} is damaged: choose another folder") from None
+    with reading(path, 'choose another folder'):
+        theirs = json.loads(path.read_text(encoding='utf-8'))
+        if not isinstance(theirs, dict): raise ValueError(f"it holds a {type(theirs).__name__}")
     check_same(theirs, config, folder)
 
 # %% ../nbs/23_imageopt_command.ipynb #5e4777dc
@@ -149,7 +157,7 @@ def _each(files, folder, iters, show, checkpoint_steps, kwargs):
 # %% ../nbs/23_imageopt_command.ipynb #6fecd61c
 OUTPUTS = dict(target_raster='PNG of the target', init_raster='PNG of the start', final_raster='PNG of the result', init_pdf='PDF of the start, and an SVG of the same name',
                final_pdf='PDF of the result, and an SVG of the same name', animation='film of strokes finding their places: .gif, .webp, .png, or .mp4 where ffmpeg is', film='film of the result drawing itself: .svg, .gif, .webp, .png or .mp4',
-               scene='the result as a scene, for Scene.load',
+               scene='the result as a scene, for Scene.load', live='HTML page that shows the result and goes on, in any browser, without a network; without a FILE, IMAGE-live.html',
                plot='SVG for a plotter, in millimetres, its lines in an order that keeps the way of the pen short')
 
 def _parser(argv):
@@ -168,7 +176,7 @@ def _parser(argv):
     p.add_argument('--loss', default=loss, metavar='LOSS', help=f"what the strokes are asked for: {', '.join(sorted(Loss.known))} (default {loss})")
     add_flags(p, Settings, **values)
     out = p.add_argument_group('what is written; with none of these, IMAGE-strokes.png, .pdf and .svg in the current folder')
-    for k, text in OUTPUTS.items(): out.add_argument('--' + k.replace('_', '-'), metavar='FILE', help=text)
+    for k, text in OUTPUTS.items(): out.add_argument('--' + k.replace('_', '-'), metavar='FILE', help=text, **dict(nargs='?', const='') if k == 'live' else {})
     out.add_argument('--snapshots-path', metavar='FOLDER', help='PNG, PDF and SVG on the way')
     out.add_argument('--snapshots-steps', type=int, default=1000, help='every so many iterations (default 1000)')
     add_flags(p.add_argument_group('for --plot'), plot_svg, skip=('order',))
@@ -202,6 +210,7 @@ class _Outputs(Callback):
         if self.o.final_raster: opt.scene.save_png(self.o.final_raster)
         if self.o.final_pdf: save_vectors(opt.scene, self.o.final_pdf)
         if self.o.scene: opt.scene.save(self.o.scene)
+        if self.o.live: opt.scene.save_html(self.o.live, opt.target, stem_of(self.o.image))
         if self.o.film: opt.scene.save_animation(self.o.film)
         if self.o.plot: save_plot(opt.scene, self.o.plot, **flags_of(self.o, plot_svg))
 
@@ -211,6 +220,7 @@ def _outputs(o):
     if o.resume: raise ValueError("resume needs --output FOLDER: that is where a run is kept")
     if len(files := named_images(o.image)) != 1: raise ValueError(f"{len(files)} images need a folder to be written to: say --output FOLDER")
     o.image = files[0]
+    if o.live == '': o.live = f'{stem_of(o.image)}-live.html'
     if not any(getattr(o, k) for k in OUTPUTS) and not o.snapshots_path:
         o.final_raster, o.final_pdf = f'{stem_of(o.image)}-strokes.png', f'{stem_of(o.image)}-strokes.pdf'
         if o.preset == 'plotter': o.plot = f'{stem_of(o.image)}-plot.svg'

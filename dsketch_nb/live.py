@@ -11,6 +11,7 @@ import atexit, copy, html, io, math, threading, time, weakref
 from collections import deque
 from concurrent.futures import Future
 from importlib.resources import files
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,11 +75,15 @@ class _Record(Callback):
 LIVE = dict(width=200, lines=500, colour=True, opacity=1., compose='ink', lr=.01)     # unless something else is asked for
 CLOCKED = ('iters', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'opt_sigma2', 'sigma2_lr', 'restarts', 'reseed', 'final_lr', 'invert_sketch')
 
+def _check_number(name, value):
+    if isinstance(value, bool) or not isinstance(value, Real): raise ValueError(f"{name} {value!r} must be a number above 0")
+
 def _settings(sigma2, values):
     "`Settings` for a run that a hand steers."
     for k in values:
         if k in CLOCKED or k not in options(Settings):
             raise ValueError(f"a live run has no setting {k}: expected one of sigma2, {', '.join(o for o in options(Settings) if o not in CLOCKED)}")
+    for k, v in dict(sigma2=sigma2, lr=values.get('lr', 1.)).items(): _check_number(k, v)
     if values.get('opacity', 1.) is None: raise ValueError("opacity None: a live run needs opacities, to find strokes of little worth; 1 is opaque")
     return Settings(init_sigma2=sigma2, final_sigma2=sigma2, **values)
 
@@ -104,6 +109,7 @@ class LiveRun:
 # %% ../nbs/22_live.ipynb #085f566d
 def _loss_fn(loss, target):
     "A loss where the target is."
+    if not callable(loss) and not isinstance(loss, str): raise ValueError(f"loss {loss!r} is no loss: pass a name such as 'MSELoss', or a function of two images")
     loss = loss_of(loss, len(target))
     return loss.to(target.device) if isinstance(loss, nn.Module) else loss
 

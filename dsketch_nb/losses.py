@@ -22,26 +22,42 @@ from .raster import line_edt2, nearest_neighbour, compute_nearest_neighbour_sigm
 # %% ../nbs/10_losses.ipynb #6cf21f41
 def reduce_error(
     err:Tensor, # [B, ...] an error of zero or more for each value
-    reduction:str='mean', # 'mean': over everything; 'batchmean': summed over an image, averaged over images
+    reduction:str='mean', # 'mean', or 'batchmean': a sum over each image
 )->Tensor: # scalar
     "One number from images of errors."
-    if not err.numel(): raise ValueError(f'errors of shape {list(err.shape)} hold no values: give at least one image with one pixel')
+    if not err.numel():
+        raise ValueError(
+            f'errors of shape {list(err.shape)} hold no values: give at least one image with one'
+            ' pixel'
+        )
     if reduction == 'mean': return err.mean()
     if reduction == 'batchmean': return err.sum() / len(err)
-    raise ValueError(f"reduction is {reduction!r}: expected 'mean' (over all values) or 'batchmean' (sum over an image, mean over images)")
+    raise ValueError(
+        f"reduction is {reduction!r}: expected 'mean' (over all values) or 'batchmean' (sum over an"
+        " image, mean over images)"
+    )
 
 def _alike(input, target, who):
     "The drawing and the target must have one shape: broadcasting would hide a mistake."
     if input.shape != target.shape:
-        raise ValueError(f'{who}: the drawing has shape {list(input.shape)}, the target {list(target.shape)}: give both the same [B, C, *S]')
-    if not input.numel(): raise ValueError(f'{who}: images of shape {list(input.shape)} have no pixels: every axis needs at least 1')
+        raise ValueError(
+            f'{who}: the drawing has shape {list(input.shape)}, the target {list(target.shape)}:'
+            ' give both the same [B, C, *S]'
+        )
+    if not input.numel():
+        raise ValueError(
+            f'{who}: images of shape {list(input.shape)} have no pixels: every axis needs at'
+            ' least 1'
+        )
 
 # %% ../nbs/10_losses.ipynb #4cbfc49c
 class Loss(nn.Module, ByName, family='loss'):
-    "Compares two batches of images `[B, C, *S]`, values in [0, 1]. A subclass is known by its name."
+    """Compares two batches of images `[B, C, *S]`, values in [0, 1]. A subclass is
+    known by its name."""
     # commands draw on a plane
     not_flags = ('dim',)
-    # True: shown dark ink on white paper, as in photographs; False: bright ink on black will do
+    # True: shown dark ink on white paper, as in photographs; False: bright ink on black
+    # will do
     on_paper = False
 
     # no parameters: a subclass adds its own
@@ -52,9 +68,12 @@ class Loss(nn.Module, ByName, family='loss'):
         return target
 
     def compare(self, input:Tensor, prepared)->Tensor:
-        "The loss of `input` against what `prepare` made of the target, as a mean over an image."
+        """The loss of `input` against what `prepare` made of the target, as a mean over
+        an image."""
         raise NotImplementedError(
-            f'{type(self).__name__} has no `compare(self, input, prepared)`: a loss must define it')
+            f'{type(self).__name__} has no `compare(self, input, prepared)`: a loss'
+            ' must define it'
+        )
 
     def forward(self,
         input:Tensor, # [B, C, *S] the drawing
@@ -66,7 +85,7 @@ class Loss(nn.Module, ByName, family='loss'):
 # %% ../nbs/10_losses.ipynb #a08d45a9
 @patch
 def toward(self:Loss,
-    target:Tensor, # [B, C, *S] what many drawings should look like; it must not change meanwhile
+    target:Tensor, # [B, C, *S]; it must not change meanwhile
 ): # a function: drawing [B, C, *S] -> scalar
     "This loss with its target fixed and prepared once."
     if target.requires_grad: return lambda input: self(input, target)
@@ -87,7 +106,8 @@ def mse_loss(
     return reduce_error((input - target).square(), reduction)
 
 class MSELoss(Loss):
-    "Squared error of every pixel. Exact and cheap, but strokes that do not touch their target feel nothing."
+    """Squared error of every pixel. Exact and cheap, but strokes that do not touch their target
+    feel nothing."""
     def compare(self, input, prepared): return mse_loss(input, prepared)
 
 # %% ../nbs/10_losses.ipynb #524b0420
@@ -95,7 +115,10 @@ def _check_unit(x, what, tol=1e-6):
     "`x`, if its values are in [0, 1]."
     low, high = (float(o) for o in torch.aminmax(x.detach()))
     if not (low >= -tol and high <= 1 + tol):
-        raise ValueError(f'BCELoss: the {what} has values from {low:.4g} to {high:.4g}, expected [0, 1]: clamp or rescale it')
+        raise ValueError(
+            f'BCELoss: the {what} has values from {low:.4g} to {high:.4g}, expected [0, 1]: clamp'
+            ' or rescale it'
+        )
     return x
 
 def bce_loss(
@@ -106,10 +129,14 @@ def bce_loss(
 )->Tensor: # scalar
     "Binary cross-entropy."
     _alike(input, target, 'bce_loss')
-    if not 0 <= eps < .5: raise ValueError(f'bce_loss: eps is {eps}: expected 0 or more, and less than a half')
+    if not 0 <= eps < 0.5:
+        raise ValueError(f'bce_loss: eps is {eps}: expected 0 or more, and less than a half')
     p = eps + (1 - 2*eps) * _check_unit(input, 'drawing')
     _check_unit(target, 'target')
-    if eps < torch.finfo(p.dtype).eps and not 0 < p.min() <= p.max() < 1: raise ValueError(f'bce_loss: eps is {eps}: too little to tell 0 and 1 from certainty in {p.dtype}')
+    if eps < torch.finfo(p.dtype).eps and not 0 < p.min() <= p.max() < 1:
+        raise ValueError(
+            f'bce_loss: eps is {eps}: too little to tell 0 and 1 from certainty in {p.dtype}'
+        )
     return reduce_error(-torch.lerp(torch.log1p(-p), p.log(), target), reduction)
 
 class BCELoss(Loss):
@@ -122,7 +149,10 @@ def gaussian_taps(
     sigma:float, # standard deviation in pixels
 )->tuple: # an odd number of weights that sum to 1
     "A sampled Gaussian, its size the next odd number at or above floor(8 sigma + 1)."
-    if not 0 <= sigma <= 10_000: raise ValueError(f'sigma is {sigma}: expected a standard deviation of 0 or more pixels, 10,000 at most')
+    if not 0 <= sigma <= 10_000:
+        raise ValueError(
+            f'sigma is {sigma}: expected a standard deviation of 0 or more pixels, 10,000 at most'
+        )
     r = math.floor(8*sigma + 1) // 2
     w = [math.exp(-i*i / (2*sigma*sigma)) if i else 1. for i in range(-r, r+1)]
     return tuple(o / math.fsum(w) for o in w)
@@ -141,7 +171,8 @@ def _kept_blur_matrix(*key):
 
 def _pass_matrix(x, taps, axis):
     "One pass of a blur along `axis`, counted from the end, as a product with a matrix."
-    # a tensor of another type, such as a fake one, lives no longer than its mode and must not be kept
+    # a tensor of another type, such as a fake one, lives no longer than its mode and must not be
+    # kept
     make = _kept_blur_matrix if type(x) in (Tensor, nn.Parameter) else _blur_matrix
     G = make(x.shape[axis], taps, x.dtype, x.device)
     if axis == -1: return x @ G.T
@@ -159,7 +190,8 @@ def _pass_shifts(x, taps, axis):
 
 # %% ../nbs/10_losses.ipynb #7e65a8ed
 class _Blur(torch.autograd.Function):
-    "A blur along the last `dim` axes: linear and its own transpose, so it is its own backward pass and its own derivative."
+    """A blur along the last `dim` axes: linear and its own transpose, so it is its own backward
+    pass and its own derivative."""
     @staticmethod
     def forward(x, taps, dim):
         for axis in range(-dim, 0):
@@ -177,7 +209,8 @@ class _Blur(torch.autograd.Function):
     def jvp(ctx, x, *_): return _Blur.apply(x, ctx.taps, ctx.dim)
 
     @staticmethod
-    def vmap(info, in_dims, x, taps, dim): return _Blur.apply(x.movedim(in_dims[0], 0), taps, dim), 0
+    def vmap(info, in_dims, x, taps, dim):
+        return _Blur.apply(x.movedim(in_dims[0], 0), taps, dim), 0
 
 def blur(
     x:Tensor, # [*, *S] any leading axes
@@ -185,8 +218,12 @@ def blur(
     dim:int=2, # how many of the last axes are space: 1, 2 or 3
 )->Tensor: # as x
     "Separable Gaussian blur, zeros outside the image."
-    if dim not in (1, 2, 3): raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
-    if x.dim() < dim: raise ValueError(f'a tensor of shape {list(x.shape)} has fewer than dim={dim} axes: give [*, *S]')
+    if dim not in (1, 2, 3):
+        raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
+    if x.dim() < dim:
+        raise ValueError(
+            f'a tensor of shape {list(x.shape)} has fewer than dim={dim} axes: give [*, *S]'
+        )
     taps = gaussian_taps(float(sigma))
     return _Blur.apply(x, taps, dim) if len(taps) > 1 else x
 
@@ -206,11 +243,15 @@ def blurred_mse_loss(
 
 def _check_images(x, channels, dim, who):
     if x.dim() != dim + 2 or x.shape[1] != channels:
-        raise ValueError(f"{who}: images of shape {list(x.shape)}, expected [B, {channels}{', n'*dim}] for channels={channels}, dim={dim}")
+        raise ValueError(
+            f"{who}: images of shape {list(x.shape)}, expected [B, {channels}{', n'*dim}] for"
+            f" channels={channels}, dim={dim}"
+        )
 
 # %% ../nbs/10_losses.ipynb #8206a536
 class BlurredMSELoss(Loss):
-    "Squared error after a Gaussian blur: sees about 2.5 blur-sigma further than MSE, and no detail finer than that."
+    """Squared error after a Gaussian blur: sees about 2.5 blur-sigma further than MSE, and no
+    detail finer than that."""
     def __init__(self,
         channels:int, # of the images
         blur_sigma:float=1., # standard deviation of the blur, in pixels
@@ -219,7 +260,12 @@ class BlurredMSELoss(Loss):
     ):
         super().__init__()
         gaussian_taps(float(blur_sigma))
-        self.channels, self.blur_sigma, self.symmetric, self.dim = channels, blur_sigma, symmetric, dim
+        self.channels, self.blur_sigma, self.symmetric, self.dim = (
+            channels,
+            blur_sigma,
+            symmetric,
+            dim,
+        )
 
     def compare(self, input, prepared):
         _check_images(input, self.channels, self.dim, 'BlurredMSELoss')
@@ -233,16 +279,21 @@ def pyramid_sigmas(
 )->list: # 1 + octaves*intervals standard deviations, in pixels of the whole image
     "The scale of every level."
     for name, v in (('octaves', octaves), ('intervals', intervals)):
-        if not (isinstance(v, int) and v >= 1): raise ValueError(f'{name} is {v!r}: expected a whole number, 1 or more')
-    if not 0 < init_sigma < math.inf: raise ValueError(f'init_sigma is {init_sigma!r}: expected more than 0 pixels')
+        if not (isinstance(v, int) and v >= 1):
+            raise ValueError(f'{name} is {v!r}: expected a whole number, 1 or more')
+    if not 0 < init_sigma < math.inf:
+        raise ValueError(f'init_sigma is {init_sigma!r}: expected more than 0 pixels')
     return [init_sigma * 2**(i/intervals) for i in range(1 + octaves*intervals)]
 
 def _check_octaves(x, octaves, dim):
     "Can the last `dim` axes of `x` be halved octaves - 1 times?"
     side = min(x.shape[-dim:])
     if side < 2**(octaves-1):
-        raise ValueError(f"a pyramid of {octaves} octaves with downsampling needs sides of at least {2**(octaves-1)} pixels and got {list(x.shape[-dim:])}: "
-                         f"{side.bit_length()} {'octave fits' if side < 2 else 'octaves fit'}, or turn downsample off")
+        raise ValueError(
+            f"a pyramid of {octaves} octaves with downsampling needs sides of at least"
+            f" {2**(octaves-1)} pixels and got {list(x.shape[-dim:])}: {side.bit_length()}"
+            f" {'octave fits' if side < 2 else 'octaves fit'}, or turn downsample off"
+        )
 
 def _every_second(x, dim): return x[(..., *[slice(None, None, 2)]*dim)]
 
@@ -258,7 +309,8 @@ def gaussian_pyramid(
 )->list: # 1 + octaves*intervals tensors
     "The image, then each level blurred from the one before (Burt & Adelson 1983; Lindeberg 1994)."
     sigmas = pyramid_sigmas(octaves, intervals, init_sigma)
-    if dim not in (1, 2, 3): raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
+    if dim not in (1, 2, 3):
+        raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
     if downsample: _check_octaves(x, octaves, dim)
     levels = [x]
     for i in range(octaves*intervals):
@@ -274,11 +326,16 @@ def _level_weights(weight, sigmas, dim):
     "One number a level: 1, or sigma^dim relative to the first, or the caller's own."
     if weight is False: return [1.] * len(sigmas)
     if weight is True: return [(s / sigmas[0])**dim for s in sigmas]
-    if len(weight) != len(sigmas): raise ValueError(f'weight has {len(weight)} numbers for {len(sigmas)} levels: give one a level, or True or False')
+    if len(weight) != len(sigmas):
+        raise ValueError(
+            f'weight has {len(weight)} numbers for {len(sigmas)} levels: give one a level, or True'
+            ' or False'
+        )
     return [float(w) for w in weight]
 
 def _sum_levels(errors, weights, input, reduction):
-    "Mean square of each level, weighted and summed; 'batchmean' counts it once for every value of an image."
+    """Mean square of each level, weighted and summed; 'batchmean' counts it once for every value of
+    an image."""
     total = sum(w * e.square().mean() for w, e in zip(weights, errors))
     if reduction == 'mean': return total
     return reduce_error(total.expand(1), reduction) * (input.numel() / len(input))
@@ -298,15 +355,21 @@ def pyr_mse_loss(
 )->Tensor: # scalar
     "Squared error of all levels of a Gaussian pyramid, summed."
     _alike(input, target, 'pyr_mse_loss')
-    pyramid = lambda x, smooth=True: gaussian_pyramid(x, octaves, intervals, downsample, init_sigma, dim, smooth)
-    if symmetric: errors = pyramid(input - target)              # linear: the pyramid of the difference
-    else: errors = [a - b for a, b in zip(pyramid(input), pyramid(target, smooth=False))]
+    pyramid = lambda x, smooth=True: gaussian_pyramid(
+        x, octaves, intervals, downsample, init_sigma, dim, smooth
+    )
+    # linear: the pyramid of the difference
+    if symmetric:
+        errors = pyramid(input - target)
+    else:
+        errors = [a - b for a, b in zip(pyramid(input), pyramid(target, smooth=False))]
     weights = _level_weights(weight, pyramid_sigmas(octaves, intervals, init_sigma), dim)
     return _sum_levels(errors, weights, input, reduction)
 
 # %% ../nbs/10_losses.ipynb #32597a5e
 class PyrMSELoss(Loss):
-    "Squared error at every scale at once: fine levels place a stroke, coarse ones find it. The first choice for few strokes."
+    """Squared error at every scale at once: fine levels place a stroke, coarse ones find it. The
+    first choice for few strokes."""
     def __init__(self,
         channels:int, # of the images
         octaves:int=3, # doublings of the blur: how far the loss sees
@@ -314,13 +377,20 @@ class PyrMSELoss(Loss):
         downsample:bool=False, # keep every second pixel after each octave: faster, a little coarser
         symmetric:bool=True, # blur the target as well as the drawing
         init_sigma:float=.5, # the blur that the images are taken to have, in pixels
-        weight:bool=False, # multiply each level by (sigma/init_sigma)^dim, so that coarse levels count as much as fine ones
+        weight:bool=False, # multiply each level by (sigma/init_sigma)^dim, so coarse ones count
         dim:int=2, # axes of space: 1, 2 or 3
     ):
         super().__init__()
         _level_weights(weight, pyramid_sigmas(octaves, intervals, init_sigma), dim)
         self.channels, self.symmetric, self.dim = channels, symmetric, dim
-        self.pyramid = dict(octaves=octaves, intervals=intervals, downsample=downsample, init_sigma=init_sigma, weight=weight, dim=dim)
+        self.pyramid = dict(
+            octaves=octaves,
+            intervals=intervals,
+            downsample=downsample,
+            init_sigma=init_sigma,
+            weight=weight,
+            dim=dim,
+        )
 
     def compare(self, input, prepared):
         _check_images(input, self.channels, self.dim, 'PyrMSELoss')
@@ -338,7 +408,10 @@ def dog_pyramid(
     "Differences of adjacent levels of a Gaussian pyramid (Marr & Hildreth 1980; Lowe 2004)."
     levels = gaussian_pyramid(x, octaves, intervals, downsample, init_sigma, dim)
     small = lambda i: downsample and i and i % intervals == 0
-    return [b - (_every_second(a, dim) if small(i) else a) for i, (a, b) in enumerate(zip(levels, levels[1:]))]
+    return [
+        b - (_every_second(a, dim) if small(i) else a)
+        for i, (a, b) in enumerate(zip(levels, levels[1:]))
+    ]
 
 # %% ../nbs/10_losses.ipynb #30d24515
 def dog_pyr_mse_loss(
@@ -359,20 +432,28 @@ def dog_pyr_mse_loss(
     return _sum_levels(errors, weights, input, reduction)
 
 class DoGPyrMSELoss(Loss):
-    "Squared error of edges and blobs at every scale: indifferent to overall brightness, keen on outlines."
+    """Squared error of edges and blobs at every scale: indifferent to overall brightness, keen on
+    outlines."""
     def __init__(self,
         channels:int, # of the images
         octaves:int=3, # doublings of the blur: how far the loss sees
         intervals:int=2, # differences to each octave
         downsample:bool=False, # keep every second pixel after each octave: faster, a little coarser
         init_sigma:float=.5, # the blur that the images are taken to have, in pixels
-        weight:bool=False, # multiply each difference by (sigma/init_sigma)^dim, so that coarse ones count as much as fine ones
+        weight:bool=False, # multiply each level by (sigma/init_sigma)^dim, so coarse ones count
         dim:int=2, # axes of space: 1, 2 or 3
     ):
         super().__init__()
         _level_weights(weight, pyramid_sigmas(octaves, intervals, init_sigma)[:-1], dim)
         self.channels, self.dim = channels, dim
-        self.pyramid = dict(octaves=octaves, intervals=intervals, downsample=downsample, init_sigma=init_sigma, weight=weight, dim=dim)
+        self.pyramid = dict(
+            octaves=octaves,
+            intervals=intervals,
+            downsample=downsample,
+            init_sigma=init_sigma,
+            weight=weight,
+            dim=dim,
+        )
 
     def compare(self, input, prepared):
         _check_images(input, self.channels, self.dim, 'DoGPyrMSELoss')
@@ -385,7 +466,10 @@ def least_edt2(
     edt2=line_edt2, # (parameters, grid) -> squared distances [*, N, *S]
 )->Tensor: # [*, *S] squared distance to the nearest stroke
     "The distance image of a set of strokes."
-    if not strokes.numel(): raise ValueError(f'strokes of shape {list(strokes.shape)}: a distance needs at least one stroke')
+    if not strokes.numel():
+        raise ValueError(
+            f'strokes of shape {list(strokes.shape)}: a distance needs at least one stroke'
+        )
     return edt2(strokes, grid).min(-grid.dim()).values
 
 def hard_raster(
@@ -408,8 +492,12 @@ def chamfer(
     reduction:str='mean', # 'mean' over pixels, 'sum', or 'none'
 )->Tensor: # scalar, or [B, *S] for 'none'
     "Distance to the drawing at every pixel of the target's ink (Barrow et al. 1977)."
-    if reduction not in ('mean', 'sum', 'none'): raise ValueError(f"reduction is {reduction!r}: expected 'mean', 'sum' or 'none'")
-    if symmetric and (dt2_fcn is None or ras_fcn is None): raise ValueError('symmetric chamfer needs both dt2_fcn and ras_fcn: each side is measured and drawn')
+    if reduction not in ('mean', 'sum', 'none'):
+        raise ValueError(f"reduction is {reduction!r}: expected 'mean', 'sum' or 'none'")
+    if symmetric and (dt2_fcn is None or ras_fcn is None):
+        raise ValueError(
+            'symmetric chamfer needs both dt2_fcn and ras_fcn: each side is measured and drawn'
+        )
     d2 = input if dt2_fcn is None else dt2_fcn(input)
     ink = target if ras_fcn is None else ras_fcn(target)
     _alike(d2, ink, 'chamfer')
@@ -432,10 +520,18 @@ def chamfer_line(
     edt2=line_edt2, # another kind of stroke: (parameters, grid) -> squared distances [*, N, *S]
 )->Tensor: # scalar, or [*, *S] for 'none'
     "Chamfer distance of two sets of segments, in grid units."
-    return chamfer(input, target, lambda p: least_edt2(p, grid, edt2), lambda p: hard_raster(p, grid, sigma, edt2), symmetric, reduction)
+    return chamfer(
+        input,
+        target,
+        lambda p: least_edt2(p, grid, edt2),
+        lambda p: hard_raster(p, grid, sigma, edt2),
+        symmetric,
+        reduction,
+    )
 
 class Chamfer(nn.Module):
-    "`chamfer` with its functions fixed. It compares strokes, not images, so it is no `Loss` and no command offers it."
+    """`chamfer` with its functions fixed. It compares strokes, not images, so it is no `Loss` and
+    no command offers it."""
     def __init__(self,
         dt2_fcn=None, # parameters -> squared distance to the nearest stroke, [B, *S]
         ras_fcn=None, # parameters -> hard raster, [B, *S]
@@ -443,9 +539,15 @@ class Chamfer(nn.Module):
         reduction:str='mean', # 'mean' over pixels, 'sum', or 'none'
     ):
         super().__init__()
-        self.dt2_fcn, self.ras_fcn, self.symmetric, self.reduction = dt2_fcn, ras_fcn, symmetric, reduction
+        self.dt2_fcn, self.ras_fcn, self.symmetric, self.reduction = (
+            dt2_fcn,
+            ras_fcn,
+            symmetric,
+            reduction,
+        )
 
-    def forward(self, input, target): return chamfer(input, target, self.dt2_fcn, self.ras_fcn, self.symmetric, self.reduction)
+    def forward(self, input, target):
+        return chamfer(input, target, self.dt2_fcn, self.ras_fcn, self.symmetric, self.reduction)
 
 # %% ../nbs/10_losses.ipynb #a164bef4
 def ink_coordinates(
@@ -455,9 +557,18 @@ def ink_coordinates(
     dim:int=2, # axes of space
 )->Tensor: # [n, dim] in pixels
     "Where the ink is, relative to its own centre of mass."
-    if dim not in (1, 2, 3): raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
-    if image.numel() != math.prod(image.shape[-dim:]): raise ValueError(f'image of shape {list(image.shape)}: expected one image of {dim} dimensions and one channel')
-    at = (image.reshape(image.shape[-dim:]) > threshold).nonzero().to(image.dtype if image.is_floating_point() else torch.get_default_dtype())
+    if dim not in (1, 2, 3):
+        raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
+    if image.numel() != math.prod(image.shape[-dim:]):
+        raise ValueError(
+            f'image of shape {list(image.shape)}: expected one image of {dim} dimensions and one'
+            ' channel'
+        )
+    at = (
+        (image.reshape(image.shape[-dim:]) > threshold)
+        .nonzero()
+        .to(image.dtype if image.is_floating_point() else torch.get_default_dtype())
+    )
     return at - at.mean(0) if centred and len(at) else at
 
 def mod_hausdorff_distance(
@@ -467,7 +578,10 @@ def mod_hausdorff_distance(
     "Modified Hausdorff distance (Dubuisson & Jain 1994)."
     for name, points in (('item1', item1), ('item2', item2)):
         if not isinstance(points, Tensor) or points.dim() != 2:
-            raise ValueError(f"{name} is {getattr(points, 'shape', points)!r}: expected coordinates [n, D]")
-    if not (len(item1) and len(item2)): return item1.new_tensor(0. if len(item1) == len(item2) else math.inf)
+            raise ValueError(
+                f"{name} is {getattr(points, 'shape', points)!r}: expected coordinates [n, D]"
+            )
+    if not (len(item1) and len(item2)):
+        return item1.new_tensor(0.0 if len(item1) == len(item2) else math.inf)
     d = torch.cdist(item1, item2, compute_mode='donot_use_mm_for_euclid_dist')
     return torch.maximum(d.amin(1).mean(), d.amin(0).mean())

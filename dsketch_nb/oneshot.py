@@ -19,10 +19,19 @@ from scipy.spatial import cKDTree
 
 # %% ../nbs/37_oneshot.ipynb #72285163
 from .classifiers import load_classifier
-from .command import ByName, add_class_flags, add_flags, build, flags_of, one_line_errors, stoppable
-from .data import _grey, _tidy, centred, unpack
+from dsketch_nb.command import (
+    ByName,
+    add_class_flags,
+    add_flags,
+    build,
+    flags_of,
+    one_line_errors,
+    stoppable,
+)
+from .data import centred, read_character, remove_empty, unpack
 from .losses import ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights, fetch_weights
+from .runs import reading
 
 # %% ../nbs/37_oneshot.ipynb #68bbc39e
 @dataclass
@@ -39,18 +48,30 @@ class OneShot(ByName, family='one-shot model'):
         items:Tensor, # [M, 1, H, W] ink in [0, 1]
         examples:Tensor, # [N, 1, H, W]
     )->Tensor: # [M, N], the least is the answer
-        raise NotImplementedError(f'{type(self).__name__} has no `costs(self, items, examples)`: a one-shot model must define it')
+        raise NotImplementedError(
+            f'{type(self).__name__} has no `costs(self, items, examples)`: a one-shot model must'
+            ' define it'
+        )
 
     def error(self, run:Run)->float: # percent
         "How many of a run's items are named wrongly."
-        return 100 * (self.costs(run.items, run.examples).argmin(1) != run.answers).double().mean().item()
+        return (
+            100
+            * (self.costs(run.items, run.examples).argmin(1) != run.answers).double().mean().item()
+        )
 
 # %% ../nbs/37_oneshot.ipynb #6e0480fe
 class Hausdorff(OneShot):
-    "The modified Hausdorff distance of the ink, each drawing on its centre of mass (Dubuisson & Jain 1994)."
+    """The modified Hausdorff distance of the ink, each drawing on its centre of mass (Dubuisson &
+    Jain 1994)."""
     def costs(self, items, examples):
-        a, b = ([cKDTree(ink_coordinates(o[0].double()).numpy()) for o in images] for images in (items, examples))
-        return torch.tensor([[self._distance(p, q) for q in b] for p in a], dtype=torch.float64)
+        a, b = (
+            [cKDTree(ink_coordinates(o[0].double()).numpy()) for o in images]
+            for images in (items, examples)
+        )
+        return torch.tensor(
+            [[self._distance(p, q) for q in b] for p in a], dtype=torch.float64, device='cpu'
+        )
 
     def _distance(self, p, q):
         if not (p.n and q.n): return 0. if p.n == q.n else math.inf
@@ -60,28 +81,43 @@ class Hausdorff(OneShot):
 class Network(OneShot):
     "The features of a trained classifier."
     def __init__(self,
-        weights:str='', # what train_classifiers or train_classifiers_barlow wrote, or the name of weights that come with the package
-        size:int=28, # pixels that drawings are shown at: 28, centred and shrunk, or 105, as they are
+        weights:str='', # a file of train_classifiers, or the name of provided weights
+        size:int=28, # pixels: 28, drawings centred and shrunk, or 105, as they are
         measure:str='cosine', # of how unlike features are: cosine or euclidean
     ):
         if size not in (28, 105): raise ValueError(f"size {size} must be 28 or 105 pixels")
-        if measure not in ('cosine', 'euclidean'): raise ValueError(f"measure {measure!r} is not known: expected cosine or euclidean")
-        if not weights: raise ValueError("a Network needs weights: name a file that train_classifiers wrote on characters of this size")
-        self.size, self.measure, self.net = size, measure, load_classifier(weights, (size, size), 1, undecided=True)
+        if measure not in ('cosine', 'euclidean'):
+            raise ValueError(f"measure {measure!r} is not known: expected cosine or euclidean")
+        if not weights:
+            raise ValueError(
+                "a Network needs weights: name a file that train_classifiers wrote on characters of"
+                " this size"
+            )
+        self.size, self.measure, self.net = (
+            size,
+            measure,
+            load_classifier(weights, (size, size), 1, undecided=True),
+        )
 
     @torch.no_grad()
     def features(self,
         images:Tensor, # [B, 1, H, W] ink in [0, 1]
     )->Tensor: # [B, D]
         "What the network sees in drawings, shrunk first if need be."
-        return self.net.features(images if images.shape[2] == self.size else centred(images, self.size))
+        return self.net.features(
+            images if images.shape[2] == self.size else centred(images, self.size)
+        )
 
     def costs(self, items, examples):
         a, b = self.features(items), self.features(examples)
-        return 1 - F.normalize(a) @ F.normalize(b).T if self.measure == 'cosine' else torch.cdist(a, b)
+        return (
+            1 - F.normalize(a) @ F.normalize(b).T if self.measure == 'cosine' else torch.cdist(a, b)
+        )
 
 # %% ../nbs/37_oneshot.ipynb #20047225
-ONE_SHOT_URL = 'https://github.com/brendenlake/omniglot/raw/master/python/one-shot-classification/all_runs.zip'
+ONE_SHOT_URL = (
+    'https://github.com/brendenlake/omniglot/raw/master/python/one-shot-classification/all_runs.zip'
+)
 
 def one_shot_folder(
     root, # folder that omniglot-one-shot lies in, or is downloaded to
@@ -89,26 +125,50 @@ def one_shot_folder(
     "Where the official runs lie, after fetching or unpacking them if need be."
     where = Path(root)/'omniglot-one-shot'
     if (where/'run01').is_dir(): return where
+    zipped = where/'all_runs.zip'
     try:
-        zipped = where/'all_runs.zip'
-        unpack(zipped if zipped.is_file() else fetch_weights(ONE_SHOT_URL, where, md5='e8996daecdf12afeeb4a53a179f06b19'), where)
-    except (MissingWeights, ValueError, OSError):
-        _tidy(where, where.parent)
-        raise FileNotFoundError(f"the one-shot runs are not in {where} and cannot be fetched: download {ONE_SHOT_URL} and put it at {where/'all_runs.zip'}, or unpacked at {where}") from None
-    if not (where/'run01').is_dir(): raise ValueError(f"{where/'all_runs.zip'} holds no run01: fetch it again")
+        zipped = (
+            zipped
+            if zipped.is_file()
+            else fetch_weights(ONE_SHOT_URL, where, md5='e8996daecdf12afeeb4a53a179f06b19')
+        )
+    except (MissingWeights, OSError):
+        remove_empty(where, where.parent)
+        raise FileNotFoundError(
+            f"the one-shot runs are not in {where} and cannot be fetched: "
+            f"download {ONE_SHOT_URL} and put it at {zipped}, or unpacked at {where}"
+        ) from None
+    unpack(zipped, where)
+    if not (where / 'run01').is_dir():
+        raise ValueError(f"{zipped} holds no run01: delete it and fetch it again")
     return where
 
+# %% ../nbs/37_oneshot.ipynb #e2481a54
 def read_run(
     folder, # of one run: class_labels.txt names pairs of an item and its example
 )->Run:
-    "One official run."
+    """One official run. A damaged file, or one that names files elsewhere, is a ValueError that
+    names it."""
     folder = Path(folder)
-    try: pairs = [o.split() for o in (folder/'class_labels.txt').read_text().splitlines() if o.strip()]
-    except OSError: raise FileNotFoundError(f"{folder/'class_labels.txt'} is not there: fetch the runs again") from None
-    if not pairs or any(len(o) != 2 for o in pairs): raise ValueError(f"{folder/'class_labels.txt'} is damaged: expected an item and its example in each line; fetch the runs again")
+    labels = folder/'class_labels.txt'
+    if not labels.is_file(): raise FileNotFoundError(f"{labels} is not there: fetch the runs again")
+    with reading(labels, 'fetch the runs again'):
+        pairs = [o.split() for o in labels.read_text(encoding='utf-8').split('\n') if o.strip()]
+        if not pairs or any(len(o) != 2 for o in pairs):
+            raise ValueError("expected an item and its example in each line")
+        for o in (o for pair in pairs for o in pair):
+            if Path(o).is_absolute() or '..' in Path(o).parts or len(o) > 200:
+                raise ValueError(f"{o[:200]} is not in the folder of the runs")
     names = sorted({o for _, o in pairs})
-    def ink(files): return torch.from_numpy(np.stack([_grey(folder.parent/o) for o in files]))[:, None].float() / 255
-    return Run(folder.name, ink(names), ink([o for o, _ in pairs]), torch.tensor([names.index(o) for _, o in pairs]))
+    def ink(files):
+        return (
+            torch.from_numpy(np.stack([read_character(folder.parent / o) for o in files]))[
+                :, None
+            ].float()
+            / 255
+        )
+    answers = torch.tensor([names.index(o) for _, o in pairs], device='cpu')
+    return Run(folder.name, ink(names), ink([o for o, _ in pairs]), answers)
 
 # %% ../nbs/37_oneshot.ipynb #4b602dfd
 def evaluate_one_shot(
@@ -130,10 +190,17 @@ evaluate_one_shot.not_flags = 'report',
 
 def main(argv=None):
     "The command `evaluate_one_shot`."
-    p = argparse.ArgumentParser('evaluate_one_shot', description=evaluate_one_shot.__doc__, allow_abbrev=False)
+    p = argparse.ArgumentParser(
+        'evaluate_one_shot', description=evaluate_one_shot.__doc__, allow_abbrev=False
+    )
     add_class_flags(p, argv, model=OneShot)
     add_flags(p, evaluate_one_shot)
     o = p.parse_args(argv)
     with one_line_errors(p), stoppable():
-        errors = evaluate_one_shot(o.model, report=lambda name, e: print(f'{name}: {e:g} % wrong', flush=True), **flags_of(o, evaluate_one_shot), **flags_of(o, OneShot.find(o.model)))
+        errors = evaluate_one_shot(
+            o.model,
+            report=lambda name, e: print(f'{name}: {e:g} % wrong', flush=True),
+            **flags_of(o, evaluate_one_shot),
+            **flags_of(o, OneShot.find(o.model)),
+        )
         print(f'mean error {sum(errors)/len(errors):.2f} % over {len(errors)} runs')

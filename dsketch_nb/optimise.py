@@ -498,6 +498,22 @@ def save(self:ImageOptimiser,
     about = dict(iteration=self.iteration, iters=self.iters, history=self.history, config=self.config)
     write_tensors(path, tensors, about | dict(optimiser=rest, callbacks=plain))
 
+# %% ../nbs/15_optimise.ipynb #5c1d0a74
+def _words_of_today(about, tensors, names):
+    "(about, tensors) of a file that version 0.1.0 may have written: state went by position then."
+    config, plain = dict(about['config']), about['callbacks']
+    if 'model' in config: config['compose'] = config.pop('model')
+    if isinstance(plain, dict): return about | {'config': config}, tensors
+    called, groups = {}, [dict(g) for g in about['optimiser']['groups']]
+    for i, (name, state) in enumerate(zip(names, plain)):
+        called[name], key = dict(state), f'callback.{i}.'
+        tensors = tensors | {f'callback.{name}.{k.removeprefix(key)}': v
+                             for k, v in tensors.items() if k.startswith(key)}
+        # `Cosine` kept the first learning rates itself
+        for g, lr in zip(groups, called[name].pop('base', ())): g['initial_lr'] = lr
+    optimiser = about['optimiser'] | {'groups': groups}
+    return about | {'config': config, 'callbacks': called, 'optimiser': optimiser}, tensors
+
 # %% ../nbs/15_optimise.ipynb #e5788e4b
 _CURE = 'resume with the same settings, or choose another folder'
 
@@ -527,6 +543,7 @@ def restore(self:ImageOptimiser,
     if not {'iteration', 'iters', 'callbacks', 'optimiser'} <= set(about):
         raise ValueError(f"{path} is no checkpoint of an image's strokes: choose another folder")
     with reading(path, 'begin again in another folder, or put back a copy of the file'):
+        about, tensors = _words_of_today(about, tensors, list(self._by_name()))
         length = {} if self.iters is None else {'iters': self.iters}
         theirs = about['config'] | {k: about[k] for k in length}
         check_same(theirs, self.config | length, path)

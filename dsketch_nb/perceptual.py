@@ -12,15 +12,17 @@ from http.client import HTTPException
 from pathlib import Path
 import torch
 from torch import nn, Tensor
+from fastcore.basics import patch
 from tqdm.auto import tqdm
 from .losses import Loss
 
 # %% ../nbs/11_perceptual.ipynb #6cdac771
 class MissingWeights(RuntimeError):
-    "A file of weights is absent and cannot be fetched, or cannot be read. The message is one line that says what to do."
+    """A file of weights is absent and cannot be fetched, or cannot be read. The message is one line
+    that says what to do."""
 
 def fetch_weights(
-    url:str, # of the file; its name may end in the start of its SHA-256, as in vgg16-397923af.pth, or its folder be the whole of it
+    url:str, # of the file; its name may end in the start of its SHA-256, or its folder be all of it
     folder:str|Path=None, # where to keep it; None: PyTorch's own, torch.hub.get_dir()/checkpoints
     timeout:float=10., # seconds without an answer
     md5:str=None, # of the file, where it has no such name
@@ -32,10 +34,15 @@ def fetch_weights(
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _download(answer, part, re.search(r'-([0-9a-f]{8,})\.[^/]*$|/([0-9a-f]{64})/', url), md5)
+            _download(
+                answer, part, re.search(r'-([0-9a-f]{8,})\.[^/]*$|/([0-9a-f]{64})/', url), md5
+            )
         part.replace(path)
     except (OSError, HTTPException, ValueError) as e:
-        raise MissingWeights(f"{path.name} is needed and could not be fetched ({_one_line(e)}): download {url} and put it at {path}") from None
+        raise MissingWeights(
+            f"{path.name} is needed and could not be fetched ({_one_line(e)}): download {url} and"
+            f" put it at {path}"
+        ) from None
     finally:
         with contextlib.suppress(OSError): part.unlink()
     return path
@@ -44,22 +51,47 @@ def fetch_weights(
 def _one_line(e): return ' '.join(str(e).split())[:200] or type(e).__name__
 
 def _download(answer, part, digest, md5=None):
-    "Write `answer` to the file `part`; ValueError if it breaks off, if its SHA-256 does not start with `digest`, or if its MD5 is not `md5` or what the server says."
-    size, sha, check = int(answer.headers.get('Content-Length') or 0), hashlib.sha256(), hashlib.md5()
-    said = re.search(r'\bmd5=([\w+/]+=*)', ','.join(answer.headers.get_all('x-goog-hash') or []))       # Google's storage
-    with open(part, 'wb') as f, tqdm(total=size or None, unit='B', unit_scale=True, desc=part.name.split('.')[0], disable=0 < size < 1e6) as bar:
-        while block := answer.read(1 << 20): f.write(block); sha.update(block); check.update(block); bar.update(len(block))
+    """Write `answer` to the file `part`; ValueError if it breaks off, if its SHA-256 does not start
+    with `digest`, or if its MD5 is not `md5` or what the server says."""
+    size, sha, check = (
+        int(answer.headers.get('Content-Length') or 0),
+        hashlib.sha256(),
+        hashlib.md5(),
+    )
+    # Google's storage
+    said = re.search(r'\bmd5=([\w+/]+=*)', ','.join(answer.headers.get_all('x-goog-hash') or []))
+    with open(part, 'wb') as f, tqdm(
+        total=size or None,
+        unit='B',
+        unit_scale=True,
+        desc=part.name.split('.')[0],
+        disable=0 < size < 1e6,
+    ) as bar:
+        while block := answer.read(1 << 20):
+            f.write(block)
+            sha.update(block)
+            check.update(block)
+            bar.update(len(block))
         if f.tell() < size: raise ValueError(f'it broke off after {f.tell()} of {size} bytes')
-    if digest and not sha.hexdigest().startswith(digest[1] or digest[2]): raise ValueError('its SHA-256 is not the one in its name')
-    if check.hexdigest() != (md5 or (base64.b64decode(said[1]).hex() if said else check.hexdigest())): raise ValueError('its MD5 is not the one it should have')
+    if digest and not sha.hexdigest().startswith(digest[1] or digest[2]):
+        raise ValueError('its SHA-256 is not the one in its name')
+    if check.hexdigest() != (
+        md5 or (base64.b64decode(said[1]).hex() if said else check.hexdigest())
+    ):
+        raise ValueError('its MD5 is not the one it should have')
 
 def read_weights(
     path:str|Path, # a file that torch.save wrote: tensors by name
 )->dict: # name -> tensor, on the CPU
     "Tensors from a file; nothing in it is executed."
-    if not Path(path).exists(): raise MissingWeights(f'{path} does not exist: give the path of a file of weights')
-    try: state = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as e: raise MissingWeights(f'{path} cannot be read as weights ({type(e).__name__}): delete it and fetch it again') from None
+    if not Path(path).exists():
+        raise MissingWeights(f'{path} does not exist: give the path of a file of weights')
+    try:
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as e:
+        raise MissingWeights(
+            f'{path} cannot be read as weights ({type(e).__name__}): delete it and fetch it again'
+        ) from None
     return state.get('state_dict', state) if isinstance(state, dict) else {}
 
 # %% ../nbs/11_perceptual.ipynb #ebac2af8
@@ -77,18 +109,26 @@ class _NetLoss(Loss):
 
     def check(self, x):
         who = type(self).__name__
-        if x.dim() != 4 or x.shape[1] not in (1, 3): raise ValueError(f'{who}: images of shape {list(x.shape)}, expected [B, 3, H, W] or [B, 1, H, W]')
+        if x.dim() != 4 or x.shape[1] not in (1, 3):
+            raise ValueError(
+                f'{who}: images of shape {list(x.shape)}, expected [B, 3, H, W] or [B, 1, H, W]'
+            )
         if min(x.shape[2:]) < self.smallest:
-            raise ValueError(f'{who}: images of {x.shape[2]} x {x.shape[3]} pixels, expected at least {self.smallest} a side: enlarge them')
+            raise ValueError(
+                f'{who}: images of {x.shape[2]} x {x.shape[3]} pixels, expected at least'
+                f' {self.smallest} a side: enlarge them'
+            )
 
     def images(self, x):
         "`x` as the network wants it: [B, 3, H, W], normalised."
         self.check(x)
         x = (x.expand(-1, 3, -1, -1) - self.mean) / self.std
-        return x.contiguous(memory_format=torch.channels_last)            # the layout in which convolutions run fastest
+        # the layout in which convolutions run fastest
+        return x.contiguous(memory_format=torch.channels_last)
 
 def _choose(net, choices, who):
-    if net not in choices: raise ValueError(f"{who}: net {net!r} is not known, expected one of {', '.join(choices)}")
+    if net not in choices:
+        raise ValueError(f"{who}: net {net!r} is not known, expected one of {', '.join(choices)}")
 
 # %% ../nbs/11_perceptual.ipynb #b426d475
 def unit_channels(
@@ -106,22 +146,28 @@ def feature_distance(
 
 # %% ../nbs/11_perceptual.ipynb #096be543
 class LPIPSLoss(_NetLoss):
-    "LPIPS (Zhang et al. 2018): weighted distances between a network's features, fitted to what people find similar."
+    """LPIPS (Zhang et al. 2018): weighted distances between a network's features, fitted to what
+    people find similar."""
     def __init__(self,
-        net:str='vgg', # vgg (best as a loss, slowest, 528 MB), alex (233 MB) or squeeze (fastest, 5 MB)
-        weights:str='', # file with the network's weights; empty: torchvision's, fetched on first use; 'random': an untrained network
+        net:str='vgg', # vgg (best, slowest, 528 MB), alex (233 MB) or squeeze (fastest, 5 MB)
+        weights:str='', # the network's file; empty: fetched on first use; 'random': untrained
     ):
         super().__init__()
         _choose(net, ('vgg', 'alex', 'squeeze'), 'LPIPSLoss')
         self.smallest = dict(vgg=16, alex=31, squeeze=17)[net]
         if weights != 'random': state = read_weights(weights or fetch_weights(_imagenet_url(net)))
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')                 # lpips calls torchvision in a deprecated way
+            # lpips calls torchvision in a deprecated way
+            warnings.simplefilter('ignore')
             import lpips
             whole = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
-        if weights != 'random': _load(whole.net, {_in_slices(whole.net, k): v for k, v in state.items()}, weights or net)
+        if weights != 'random':
+            _load(
+                whole.net, {_in_slices(whole.net, k): v for k, v in state.items()}, weights or net
+            )
         self.freeze(whole.net, (.485, .456, .406), (.229, .224, .225))
-        for i, lin in enumerate(whole.lins): self.register_buffer(f'root{i}', lin.model[-1].weight.detach().sqrt(), persistent=False)
+        for i, lin in enumerate(whole.lins):
+            self.register_buffer(f'root{i}', lin.model[-1].weight.detach().sqrt(), persistent=False)
 
     def features(self, x):
         "sqrt(w) times the unit features of every layer."
@@ -129,25 +175,37 @@ class LPIPSLoss(_NetLoss):
         return [unit_channels(f) * getattr(self, f'root{i}') for i, f in enumerate(self.net(x))]
 
     def prepare(self, target): return self.features(target)
-    def compare(self, input, prepared): return sum(feature_distance(a, b) for a, b in zip(self.features(input), prepared)).mean()
+    def compare(self, input, prepared):
+        return sum(feature_distance(a, b) for a, b in zip(self.features(input), prepared)).mean()
 
 # %% ../nbs/11_perceptual.ipynb #6bbabef7
 def _imagenet_url(net):
     "Where torchvision keeps a network's ImageNet weights."
     import torchvision.models as tv
-    return dict(vgg=tv.VGG16_Weights, alex=tv.AlexNet_Weights, squeeze=tv.SqueezeNet1_1_Weights)[net].IMAGENET1K_V1.url
+    return dict(vgg=tv.VGG16_Weights, alex=tv.AlexNet_Weights, squeeze=tv.SqueezeNet1_1_Weights)[
+        net
+    ].IMAGENET1K_V1.url
 
 def _in_slices(net, key):
-    "torchvision's `features.3.weight` is `slice2.3.weight` where lpips has cut the network into slices."
+    """torchvision's `features.3.weight` is `slice2.3.weight` where lpips has cut the network into
+    slices."""
     where = {name: s for s, part in net.named_children() for name, _ in part.named_children()}
     parts = key.split('.')
-    return '.'.join([where[parts[1]], *parts[1:]]) if parts[0] == 'features' and parts[1] in where else key
+    return (
+        '.'.join([where[parts[1]], *parts[1:]])
+        if parts[0] == 'features' and parts[1] in where
+        else key
+    )
 
 def _load(net, state, source):
     "Load `state` into `net`; what the network has no use for, a classifier say, is ignored."
     own = net.state_dict()
     lacks = [k for k in own if k not in state or state[k].shape != own[k].shape]
-    if lacks: raise MissingWeights(f'{source} holds other weights than this network needs ({len(lacks)} of {len(own)} do not fit, such as {lacks[0]}): give the file for this network')
+    if lacks:
+        raise MissingWeights(
+            f'{source} holds other weights than this network needs ({len(lacks)} of {len(own)} do'
+            f' not fit, such as {lacks[0]}): give the file for this network'
+        )
     net.load_state_dict({k: state[k] for k in own})
 
 # %% ../nbs/11_perceptual.ipynb #964f8777
@@ -159,24 +217,44 @@ def vgg16_features()->nn.Sequential:
     for block, (repeats, width) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))):
         if block: layers.append(nn.MaxPool2d(2))
         for _ in range(repeats):
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]; channels = width
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+            channels = width
     return nn.Sequential(*layers)
 
 def _vgg_names(state):
-    "The convolutions' weights under the names of `vgg16_features`, from torchvision's, a parallel model's or VGG-Face's names."
+    """The convolutions' weights under the names of `vgg16_features`, from torchvision's, a parallel
+    model's or VGG-Face's names."""
     convs = iter(i for i, o in enumerate(vgg16_features()) if isinstance(o, nn.Conv2d))
-    caffe = {f'conv{block+1}_{i+1}': next(convs) for block, n in enumerate((2, 2, 3, 3, 3)) for i in range(n)}
+    caffe = {
+        f'conv{block+1}_{i+1}': next(convs)
+        for block, n in enumerate((2, 2, 3, 3, 3))
+        for i in range(n)
+    }
     plain = {k.replace('module.', '').removeprefix('features.'): v for k, v in state.items()}
-    return {'.'.join([str(caffe.get(k.split('.')[0], k.split('.')[0])), *k.split('.')[1:]]): v for k, v in plain.items()}
+    return {
+        '.'.join([str(caffe.get(k.split('.')[0], k.split('.')[0])), *k.split('.')[1:]]): v
+        for k, v in plain.items()
+    }
 
 # %% ../nbs/11_perceptual.ipynb #715fcf59
 VGG_SOURCES = dict(
-    sin='vgg16_train_60_epochs_lr0.01-6c6fcc9f.pth, linked from https://github.com/rgeirhos/texture-vs-shape',
-    face='vgg_face_dag.pth from https://www.robots.ox.ac.uk/~albanie/models/pytorch-mcn/vgg_face_dag.pth')
+    sin=(
+        'vgg16_train_60_epochs_lr0.01-6c6fcc9f.pth, linked from'
+        ' https://github.com/rgeirhos/texture-vs-shape'
+    ),
+    face=(
+        'vgg_face_dag.pth from'
+        ' https://www.robots.ox.ac.uk/~albanie/models/pytorch-mcn/vgg_face_dag.pth'
+    ),
+)
 
 def _vgg_weights(weights, net='imnet'):
     "Tensors for `vgg16_features`."
-    if not weights and net in VGG_SOURCES: raise MissingWeights(f"net {net!r} needs a file of weights: download {VGG_SOURCES[net]} and give its path as weights (--weights PATH)")
+    if not weights and net in VGG_SOURCES:
+        raise MissingWeights(
+            f"net {net!r} needs a file of weights: download {VGG_SOURCES[net]} and give its path as"
+            " weights (--weights PATH)"
+        )
     return _vgg_names(read_weights(weights or fetch_weights(_imagenet_url('vgg'))))
 
 # %% ../nbs/11_perceptual.ipynb #4f34f292
@@ -185,18 +263,22 @@ class FeatureMapLoss(_NetLoss):
     smallest = 16
     def __init__(self,
         net:str='imnet', # what VGG16 was trained on: imnet, sin (shapes, not textures) or face
-        fm_weights:list[float]=(1., 1., 1., 1., 1.), # weights of relu1_2, relu2_2, relu3_3, relu4_3, relu5_3: edges first, things last
-        weights:str='', # file with the network's weights, required for sin and face; empty: fetched on first use; 'random': an untrained network
+        fm_weights:list[float]=(1., 1., 1., 1., 1.), # relu1_2 to relu5_3
+        weights:str='', # file with the network's weights (sin, face: required); 'random': untrained
     ):
         super().__init__()
         _choose(net, ('imnet', *VGG_SOURCES), 'FeatureMapLoss')
         self.fm_weights = [float(w) for w in fm_weights]
         self.depth = max((i for i, w in zip(VGG_LAYERS.values(), self.fm_weights) if w), default=-1)
         if len(self.fm_weights) != 5 or min(self.fm_weights) < 0 or not sum(self.fm_weights):
-            raise ValueError(f'FeatureMapLoss: fm_weights are {list(fm_weights)}, expected five numbers of 0 or more, not all 0')
+            raise ValueError(
+                f'FeatureMapLoss: fm_weights are {list(fm_weights)}, expected five numbers of 0 or'
+                ' more, not all 0'
+            )
         vgg = vgg16_features()
         if weights != 'random': _load(vgg, _vgg_weights(weights, net), weights or net)
-        face = [o/255 for o in (129.1863, 104.7624, 93.5940)], [1/255]*3              # VGG-Face takes [0, 255] less its mean
+        # VGG-Face takes [0, 255] less its mean
+        face = [o / 255 for o in (129.1863, 104.7624, 93.5940)], [1 / 255] * 3
         self.freeze(vgg, *(face if net == 'face' else ((.485, .456, .406), (.229, .224, .225))))
 
     def features(self, x):
@@ -209,52 +291,85 @@ class FeatureMapLoss(_NetLoss):
 
     def prepare(self, target): return self.features(target)
     def compare(self, input, prepared):
-        return sum(w * feature_distance(a, b) for w, a, b in zip(self.fm_weights, self.features(input), prepared)).mean()
+        return sum(
+            w * feature_distance(a, b)
+            for w, a, b in zip(self.fm_weights, self.features(input), prepared)
+        ).mean()
 
 # %% ../nbs/11_perceptual.ipynb #3f5ae4f5
 CLIP_URL = 'https://openaipublic.azureedge.net/clip/models/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt'
 
 def _clip_encoder(weights):
     "CLIP's image encoder; None where the package is not installed."
-    try: import clip
+    try:
+        import clip
     except ImportError as e:
-        if e.name == 'clip': return None
-        raise ValueError(f"the package clip cannot be imported ({_one_line(e)}): install what it lacks, or choose net 'vgg16'") from None
+        if e.name == 'clip':
+            return None
+        raise ValueError(
+            f"the package clip cannot be imported ({_one_line(e)}): install what it lacks, or"
+            " choose net 'vgg16'"
+        ) from None
     path = weights or fetch_weights(CLIP_URL, Path.home()/'.cache'/'clip')
-    try: return clip.load(str(path), device='cpu', jit=False)[0].float().visual
-    except Exception as e: raise MissingWeights(f'{path} cannot be read as CLIP ViT-B/32 ({_one_line(e)}): delete it and fetch {CLIP_URL}') from None
+    try:
+        return clip.load(str(path), device='cpu', jit=False)[0].float().visual
+    except Exception as e:
+        raise MissingWeights(
+            f'{path} cannot be read as CLIP ViT-B/32 ({_one_line(e)}): delete it and fetch'
+            f' {CLIP_URL}'
+        ) from None
 
 # %% ../nbs/11_perceptual.ipynb #8514f9f0
 class AugConsistencyLoss(_NetLoss):
-    "Cosine distance of CLIP's features of drawing and target, both seen through the same random perspectives and crops."
+    """Cosine distance of CLIP's features of drawing and target, both seen through the same random
+    perspectives and crops."""
     smallest = 16
     def __init__(self,
-        net:str='ViT', # ViT: CLIP's ViT-B/32, or vgg16 where the package clip is not installed; or vgg16
+        net:str='ViT', # ViT: CLIP's ViT-B/32 (vgg16 where clip is not installed); or vgg16
         num_augs:int=4, # views compared at each step
-        weights:str='', # file with the network's weights; empty: fetched on first use; 'random': an untrained vgg16
+        weights:str='', # the network's file; empty: fetched; 'random': vgg16, untrained
     ):
         super().__init__()
         _choose(net, ('ViT', 'vgg16'), 'AugConsistencyLoss')
-        if not (isinstance(num_augs, int) and num_augs >= 1): raise ValueError(f'AugConsistencyLoss: num_augs is {num_augs!r}, expected a whole number, 1 or more')
+        if not (isinstance(num_augs, int) and num_augs >= 1):
+            raise ValueError(
+                f'AugConsistencyLoss: num_augs is {num_augs!r}, expected a whole number, 1 or more'
+            )
         from torchvision.transforms import v2
         self.num_augs = num_augs
-        self.augment = v2.Compose([v2.RandomPerspective(.5, p=1., fill=None), v2.RandomResizedCrop(224, scale=(.7, .9))])
+        self.augment = v2.Compose([
+            v2.RandomPerspective(0.5, p=1.0, fill=None),
+            v2.RandomResizedCrop(224, scale=(0.7, 0.9)),
+        ])
         vit = _clip_encoder(weights) if net == 'ViT' and weights != 'random' else None
-        if vit is not None: return self.freeze(vit, (.48145466, .4578275, .40821073), (.26862954, .26130258, .27577711))
+        if vit is not None:
+            return self.freeze(
+                vit, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+            )
         if net == 'ViT' and weights != 'random':
-            warnings.warn('the package clip (https://github.com/openai/CLIP) is not installed: AugConsistencyLoss looks through vgg16 instead')
+            warnings.warn(
+                'the package clip (https://github.com/openai/CLIP) is not installed:'
+                ' AugConsistencyLoss looks through vgg16 instead'
+            )
         vgg = vgg16_features()
         if weights != 'random': _load(vgg, _vgg_weights(weights), weights or 'vgg16')
         self.freeze(vgg, (.485, .456, .406), (.229, .224, .225))
 
-    def views(self, input, target):
-        "The same `num_augs` random views of both, [num_augs * B, C, 224, 224] each. Draws from torch's global generator."
-        ink = 1 - torch.cat([input, target])                          # what comes in from outside is no ink: white paper
-        both = [(1 - self.augment(ink)).chunk(2) for _ in range(self.num_augs)]
-        return (torch.cat(o) for o in zip(*both))
+# %% ../nbs/11_perceptual.ipynb #ea4be2f8
+@patch
+def views(self:AugConsistencyLoss, input, target):
+    """The same `num_augs` random views of both, [num_augs * B, C, 224, 224] each. Draws from
+    torch's global generator."""
+    # what comes in from outside is no ink: white paper
+    ink = 1 - torch.cat([input, target])
+    both = [(1 - self.augment(ink)).chunk(2) for _ in range(self.num_augs)]
+    return (torch.cat(o) for o in zip(*both))
 
-    def compare(self, input, prepared):
-        self.check(input)
-        a, b = (self.images(o) for o in self.views(input, prepared))
-        with torch.set_grad_enabled(torch.is_grad_enabled() and prepared.requires_grad): b = unit_channels(self.net(b).flatten(1))
-        return .5 * (unit_channels(self.net(a).flatten(1)) - b).square().sum(1).mean()    # 1 - cos, without rounding below 0
+@patch
+def compare(self:AugConsistencyLoss, input, prepared):
+    self.check(input)
+    a, b = (self.images(o) for o in self.views(input, prepared))
+    with torch.set_grad_enabled(torch.is_grad_enabled() and prepared.requires_grad):
+        b = unit_channels(self.net(b).flatten(1))
+    # 1 - cos, without rounding below 0
+    return 0.5 * (unit_channels(self.net(a).flatten(1)) - b).square().sum(1).mean()

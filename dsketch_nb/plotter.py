@@ -34,7 +34,7 @@ def pen_lines(
     for s in scene.strokes():
         if s.alpha < faintest: continue
         nearest = np.square(colours - s.colour).sum(1).argmin()
-        path = bezier_chain_to_polyline(torch.tensor(s.path, dtype=torch.float64), 12).numpy() if s.curved else np.array(s.path)
+        path = bezier_chain_to_polyline(torch.tensor(s.path, dtype=torch.float64, device='cpu'), 12).numpy() if s.curved else np.array(s.path)
         out[pens[nearest]].append(path)
     return out
 

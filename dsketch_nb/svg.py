@@ -348,7 +348,7 @@ def visit(self:_Reader, element, here):
     try:
         style = _handed_down(here.style, own)
         opacity = min(max(_length(own.get('opacity', '1'), 1.), 0.), 1.)
-        blend = own.get('mix-blend-mode', 'normal').strip()
+        blend = own.get('mix-blend-mode', 'multiply' if 'dsketch-ink' in own.get('class', '').split() else 'normal').strip()
         here = here._replace(matrix=here.matrix @ _transform(own.get('transform', '')), style=style, opacity=here.opacity*opacity, depth=here.depth + 1,
                              blend=here.blend if blend == 'normal' else blend)
         before = len(self.strokes)

@@ -25,39 +25,76 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/34_training.ipynb #010e59d4
 from .command import stoppable, whole_number
-from .runs import (Callback, WidthSchedule, accelerator, check_kinds, check_same, claimed, optimiser_state,
-    read_tensors, reading, replacing, restore_optimiser, seeded, torch_device, torch_optimiser, torch_threads, write_tensors)
+from dsketch_nb.runs import (
+    Callback,
+    WidthSchedule,
+    accelerator,
+    check_kinds,
+    check_same,
+    claimed,
+    optimiser_state,
+    read_tensors,
+    reading,
+    replacing,
+    restore_optimiser,
+    seeded,
+    torch_device,
+    torch_optimiser,
+    torch_threads,
+    write_tensors,
+)
 
 # %% ../nbs/34_training.ipynb #d1424232
 _NUMBER = r'((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)'
-SCHEDULES = {   # what follows the first number -> a scheduler of PyTorch's, given the optimiser and the numbers
-    rf'\*{_NUMBER}@every([1-9][0-9]*)': lambda opt, gamma, n: lr_scheduler.StepLR(opt, int(n), float(gamma)),
-    rf'\*{_NUMBER}@\[([0-9]+(?:,[0-9]+)*)\]': lambda opt, gamma, at: lr_scheduler.MultiStepLR(opt, [int(o) for o in at.split(',')], float(gamma)),
-    rf'\*{_NUMBER}@plateau': lambda opt, gamma: lr_scheduler.ReduceLROnPlateau(opt, factor=float(gamma)),
-    rf'\*inv{_NUMBER},{_NUMBER}': lambda opt, gamma, power: lr_scheduler.LambdaLR(opt, lambda t: (1 + float(gamma)*t)**-float(power)),
-    '': lambda opt: lr_scheduler.LambdaLR(opt, lambda t: 1.)}
+# what follows the first number -> a scheduler of PyTorch's, given the optimiser and the numbers
+SCHEDULES = {
+    rf'\*{_NUMBER}@every([1-9][0-9]*)': lambda opt, gamma, n: lr_scheduler.StepLR(
+        opt, int(n), float(gamma)
+    ),
+    rf'\*{_NUMBER}@\[([0-9]+(?:,[0-9]+)*)\]': lambda opt, gamma, at: lr_scheduler.MultiStepLR(
+        opt, [int(o) for o in at.split(',')], float(gamma)
+    ),
+    rf'\*{_NUMBER}@plateau': lambda opt, gamma: lr_scheduler.ReduceLROnPlateau(
+        opt, factor=float(gamma)
+    ),
+    rf'\*inv{_NUMBER},{_NUMBER}': lambda opt, gamma, power: lr_scheduler.LambdaLR(
+        opt, lambda t: (1 + float(gamma) * t) ** -float(power)
+    ),
+    '': lambda opt: lr_scheduler.LambdaLR(opt, lambda t: 1.0),
+}
 
 # %% ../nbs/34_training.ipynb #1ad02469
 class Schedule:
     "A learning rate over time."
     def __init__(self,
-        text, # a number, or as '0.1*0.2@every10', '0.1*0.2@[10,30,80]', '0.1*0.2@plateau', '0.1*inv1e-4,0.75', each with a B at the end to count batches
+        text, # a number, or a formula; a B at its end counts batches
     ):
         self.text = re.sub(r'\s', '', str(text))
         body, self.per_batch = self.text.removesuffix('B'), self.text.endswith('B')
         for pattern, make in SCHEDULES.items():
             if m := re.fullmatch(_NUMBER + pattern, body): break
-        else: raise ValueError(f"learning rate {text!r} is not understood: expected a number, or 0.1*0.2@every10, 0.1*0.2@[10,30,80], 0.1*0.2@plateau or 0.1*inv1e-4,0.75, with a B at the end to count batches")
+        else: raise ValueError(f"learning rate {text!r} is not understood: expected a number, or "
+            "0.1*0.2@every10, 0.1*0.2@[10,30,80], 0.1*0.2@plateau or 0.1*inv1e-4,0.75, "
+            "with a B at the end to count batches")
         self.initial, self.numbers = float(m[1]), m.groups()[1:]
-        if not 0 < self.initial < math.inf: raise ValueError(f"learning rate {text!r} must begin with a number above 0, such as 0.001")
-        if self.per_batch and 'plateau' in body: raise ValueError(f"learning rate {text!r}: a plateau is seen after an epoch, so leave the B out")
+        if not 0 < self.initial < math.inf:
+            raise ValueError(
+                f"learning rate {text!r} must begin with a number above 0, such as 0.001"
+            )
+        if self.per_batch and 'plateau' in body:
+            raise ValueError(
+                f"learning rate {text!r}: a plateau is seen after an epoch, so leave the B out"
+            )
         self.make = make
-        self.on(torch.optim.SGD([torch.zeros(1, device='cpu')], self.initial))        # numbers that make no schedule are found out here
+        # numbers that make no schedule are found out here
+        self.on(torch.optim.SGD([torch.zeros(1, device='cpu')], self.initial))
 
     def on(self, optimiser):
         "The scheduler of an optimiser that starts at `initial`."
-        try: return self.make(optimiser, *self.numbers)
-        except (ValueError, ZeroDivisionError) as e: raise ValueError(f"learning rate {self.text!r}: {str(e).lower()}") from None
+        try:
+            return self.make(optimiser, *self.numbers)
+        except (ValueError, ZeroDivisionError) as e:
+            raise ValueError(f"learning rate {self.text!r}: {str(e).lower()}") from None
 
     def __repr__(self): return f'Schedule({self.text!r})'
 
@@ -67,9 +104,18 @@ def _seeds(n, *key):
     return np.random.SeedSequence(key).generate_state(n, np.uint64).tolist()
 
 class _Batches:
-    "Lists of a seed and the indices of one batch; of several processes each takes every n-th image of a batch."
+    """Lists of a seed and the indices of one batch; of several processes each takes every n-th
+    image of a batch."""
     def __init__(self, n, batch_size, shuffle=False, drop_last=False, seed=0, rank=0, of=1):
-        self.n, self.batch_size, self.shuffle, self.seed, self.rank, self.of, self.epoch = n, batch_size, shuffle, seed, rank, of, 0
+        self.n, self.batch_size, self.shuffle, self.seed, self.rank, self.of, self.epoch = (
+            n,
+            batch_size,
+            shuffle,
+            seed,
+            rank,
+            of,
+            0,
+        )
         self.steps = n // batch_size if drop_last else math.ceil(n / batch_size)
 
     def __len__(self): return self.steps
@@ -77,13 +123,18 @@ class _Batches:
     def __iter__(self):
         # the same in every process
         g = torch.Generator('cpu').manual_seed(_seeds(1, self.seed, self.epoch)[0])
-        order = torch.randperm(self.n, generator=g, device='cpu').tolist() if self.shuffle else range(self.n)
+        order = (
+            torch.randperm(self.n, generator=g, device='cpu').tolist()
+            if self.shuffle
+            else range(self.n)
+        )
         for i, seed in enumerate(_seeds(self.steps, self.seed, self.epoch, self.rank)):
             batch = order[i*self.batch_size:(i+1)*self.batch_size]
             yield seed, *(batch[self.rank::self.of] or batch[:1])
 
     def weight(self, i):
-        "How many images of batch i are this process's, and of how many: an empty share is filled with an image that counts for nothing."
+        """How many images of batch i are this process's, and of how many: an empty share is filled
+        with an image that counts for nothing."""
         size = min(self.batch_size, self.n - i*self.batch_size)
         return len(range(self.rank, size, self.of)), size
 
@@ -93,7 +144,11 @@ def take(
     indices:list,
 )->tuple: # images [B, C, H, W], labels [B]
     "A batch of a split."
-    items = split.__getitems__(indices) if hasattr(split, '__getitems__') else [split[i] for i in indices]
+    items = (
+        split.__getitems__(indices)
+        if hasattr(split, '__getitems__')
+        else [split[i] for i in indices]
+    )
     return default_collate(items) if isinstance(items, list) else items
 
 class _Seeded(Dataset):
@@ -108,10 +163,17 @@ class _Seeded(Dataset):
 def _as_it_is(batch): return batch
 
 def _loader(split, batches, num_workers=0):
-    "Worker processes are spawned, since threads that draw do not survive a fork; what is in memory already needs none."
+    """Worker processes are spawned, since threads that draw do not survive a fork; what is in
+    memory already needs none."""
     if hasattr(split, 'images'): num_workers = 0
-    return DataLoader(_Seeded(split), batch_size=None, sampler=batches, collate_fn=_as_it_is, num_workers=num_workers,
-                      **(dict(multiprocessing_context='spawn', persistent_workers=True) if num_workers else {}))
+    return DataLoader(
+        _Seeded(split),
+        batch_size=None,
+        sampler=batches,
+        collate_fn=_as_it_is,
+        num_workers=num_workers,
+        **(dict(multiprocessing_context='spawn', persistent_workers=True) if num_workers else {})
+    )
 
 # %% ../nbs/34_training.ipynb #d744d0a6
 def save_weights(
@@ -121,7 +183,10 @@ def save_weights(
     half:bool=False, # as float16: half the size, three digits
 ):
     "Write a model's weights."
-    tensors = {f'model.{k}': v.half() if half and v.is_floating_point() else v for k, v in model.state_dict().items()}
+    tensors = {
+        f'model.{k}': v.half() if half and v.is_floating_point() else v
+        for k, v in model.state_dict().items()
+    }
     write_tensors(path, tensors, about)
 
 def load_weights(
@@ -131,13 +196,25 @@ def load_weights(
 )->dict: # what it says about itself
     "Fill a model from a file of weights or a checkpoint."
     about, tensors = read_tensors(path) if isinstance(path, (str, os.PathLike)) else path
-    name, have = name or path, {k.removeprefix('model.'): v for k, v in tensors.items() if k.startswith('model.')}
+    name, have = name or path, {
+        k.removeprefix('model.'): v for k, v in tensors.items() if k.startswith('model.')
+    }
     want = model.state_dict()
     for k, v in want.items():
-        if k not in have: raise ValueError(f"{name} is of another architecture: it has no {k}, which this model needs")
-        if have[k].shape != v.shape: raise ValueError(f"{name} is of another architecture: its {k} has shape {list(have[k].shape)}, this model's has {list(v.shape)}")
+        if k not in have:
+            raise ValueError(
+                f"{name} is of another architecture: it has no {k}, which this model needs"
+            )
+        if have[k].shape != v.shape:
+            raise ValueError(
+                f"{name} is of another architecture: its {k} has shape {list(have[k].shape)}, this"
+                f" model's has {list(v.shape)}"
+            )
     for k in have:
-        if k not in want: raise ValueError(f"{name} is of another architecture: it has a {k}, which this model has not")
+        if k not in want:
+            raise ValueError(
+                f"{name} is of another architecture: it has a {k}, which this model has not"
+            )
     model.load_state_dict(have)
     return about
 
@@ -154,7 +231,14 @@ class History(list):
     def plot(self, ax):
         "The loss over the epochs, on `ax`."
         for k, style in (('loss', '-'), ('val_loss', '--')):
-            if self and k in self[0]: ax.plot([r['epoch'] for r in self], [r[k] for r in self], style, color='#2a78b5', label=k)
+            if self and k in self[0]:
+                ax.plot(
+                    [r['epoch'] for r in self],
+                    [r[k] for r in self],
+                    style,
+                    color='#2a78b5',
+                    label=k,
+                )
         ax.set_xlabel('epoch'); ax.set_yscale('log'); ax.legend(frameon=False)
         return ax
 
@@ -167,21 +251,28 @@ class History(list):
 
 # %% ../nbs/34_training.ipynb #1fe028c1
 class _Step(nn.Module):
-    "Model and loss as one module, so that a wrapper that synchronises gradients sees the whole step."
+    """Model and loss as one module, so that a wrapper that synchronises gradients sees the whole
+    step."""
     def __init__(self, model, loss_fn):
         super().__init__()
         self.model, self.loss_fn = model, loss_fn
     def forward(self, images, labels): return self.loss_fn(self.model, images, labels)
 
 def _stacked(loss, more):
-    "A loss and its company as one tensor to sum up: in float64, but where a device has none (Apple's MPS)."
+    """A loss and its company as one tensor to sum up: in float64, but where a device has none
+    (Apple's MPS)."""
     values = torch.stack([o.detach() for o in (loss, *more.values())])
     return values if values.device.type == 'mps' else values.double()
 
 # %% ../nbs/34_training.ipynb #bc3851e2
 def _in_order(split, batch_size, num_workers, acc):
     "A split's batches, and what reads them."
-    batches = _Batches(len(split), batch_size, rank=acc.process_index if acc else 0, of=acc.num_processes if acc else 1)
+    batches = _Batches(
+        len(split),
+        batch_size,
+        rank=acc.process_index if acc else 0,
+        of=acc.num_processes if acc else 1,
+    )
     return batches, _loader(split, batches, num_workers)
 
 @torch.no_grad()
@@ -207,10 +298,26 @@ def evaluate(
 )->dict: # loss, and what else `loss_fn` reports
     "Average loss and measures over a split."
     if not len(split): raise ValueError("there is nothing to evaluate on: the split is empty")
-    if batch_size % 1 != 0 or batch_size < 1: raise ValueError(f"batch_size {batch_size} must be a whole number of 1 or more")
-    return _averages(model, loss_fn, *_in_order(split, batch_size, num_workers, acc), device, acc)
+    if batch_size % 1 != 0 or batch_size < 1:
+        raise ValueError(f"batch_size {batch_size} must be a whole number of 1 or more")
+    # a loader draws a number of the caller's when it begins
+    with seeded(device=device):
+        return _averages(
+            model, loss_fn, *_in_order(split, batch_size, num_workers, acc), device, acc
+        )
 
 # %% ../nbs/34_training.ipynb #84cb391a
+def _check_numbers(train, epochs, batch_size, seed, num_workers, weight_decay, drop_last):
+    "Refuse what no run can be made of."
+    for k, v in dict(epochs=epochs, batch_size=batch_size).items():
+        if v % 1 != 0 or v < 1: raise ValueError(f"{k} {v} must be a whole number of 1 or more")
+    for k, v in dict(seed=seed, num_workers=num_workers, weight_decay=weight_decay).items():
+        if not 0 <= v < math.inf: raise ValueError(f"{k} {v} must be 0 or more")
+    least = batch_size if drop_last else 1
+    if len(train) < least:
+        raise ValueError(f"{len(train)} images to train on are less than one batch of {least}")
+
+# %% ../nbs/34_training.ipynb #0bbe0f0e
 class Trainer:
     "Trains a network; resumes bit for bit on one process."
     def __init__(self,
@@ -220,28 +327,29 @@ class Trainer:
         val=None, # the split to watch
         epochs:int=10, # how often every image is seen
         batch_size:int=48, # images a step, over all processes
-        optimiser='Adam', # a class of torch.optim by name, or a function (parameters, lr=, weight_decay=) -> optimiser
+        optimiser='Adam', # a class of torch.optim, or a function (parameters, lr=, weight_decay=)
         learning_rate='0.001', # a number or a formula, see Schedule
         weight_decay:float=0., # pull of every weight towards 0
-        output=None, # folder for checkpoint.safetensors, model.safetensors, log.csv and config.json; None writes nothing
-        config:dict=None, # what else a resumed run must agree on: JSON
-        notes:dict=None, # what else the files shall say, such as the command: JSON
+        output=None, # folder for checkpoint, weights, log and configuration; None writes nothing
+        config:dict|None=None, # what else a resumed run must agree on: JSON
+        notes:dict|None=None, # what else the files shall say, such as the command: JSON
         seed:int=1, # order of images, dropout, augmentation
-        device:str=None, # torch device; None: cuda if there
+        device:str|None=None, # torch device; None: cuda if there
         num_workers:int=0, # processes that load, where images are not in memory
         drop_last:bool=False, # leave out the last batch if it is smaller
-        threads:int=None, # PyTorch's while fitting: 1 for a model that draws on the CPU
+        threads:int|None=None, # PyTorch's while fitting: 1 for a model that draws on the CPU
         callbacks=(), # in the order in which they are called
     ):
-        for k, v in dict(epochs=epochs, batch_size=batch_size).items():
-            if v % 1 != 0 or v < 1: raise ValueError(f"{k} {v} must be a whole number of 1 or more")
-        for k, v in dict(seed=seed, num_workers=num_workers, weight_decay=weight_decay).items():
-            if not 0 <= v < math.inf: raise ValueError(f"{k} {v} must be 0 or more")
-        if len(train) < (batch_size if drop_last else 1): raise ValueError(f"{len(train)} images to train on are less than one batch of {batch_size if drop_last else 1}")
-        self.model, self.loss_fn, self.train, self.val, self.epochs, self.output, self.callbacks = model, loss_fn, train, val, epochs, output and Path(output), list(callbacks)
-        self.num_workers, self.threads, self.schedule, self.notes = num_workers, threads, Schedule(learning_rate), notes or {}
-        name = optimiser if isinstance(optimiser, str) else getattr(optimiser, '__name__', repr(optimiser))
-        self.config = dict(config or {}, batch_size=batch_size, optimiser=name, learning_rate=self.schedule.text, weight_decay=weight_decay, seed=seed, drop_last=drop_last)
+        _check_numbers(train, epochs, batch_size, seed, num_workers, weight_decay, drop_last)
+        self.model, self.loss_fn, self.train, self.val = model, loss_fn, train, val
+        self.epochs, self.output, self.callbacks = epochs, output and Path(output), list(callbacks)
+        self.num_workers, self.threads, self.notes = num_workers, threads, notes or {}
+        self.schedule = Schedule(learning_rate)
+        name = optimiser
+        if not isinstance(optimiser, str): name = getattr(optimiser, '__name__', repr(optimiser))
+        self.config = dict(config or {}, batch_size=batch_size, optimiser=name, seed=seed)
+        self.config |= dict(weight_decay=weight_decay, drop_last=drop_last)
+        self.config |= dict(learning_rate=self.schedule.text)
         self._prepare(optimiser, weight_decay, device)
 
 # %% ../nbs/34_training.ipynb #403da4a7
@@ -254,14 +362,27 @@ def _prepare(self:Trainer, optimiser, weight_decay, device):
     self.model.to(self.device)
     make = torch_optimiser(optimiser) if isinstance(optimiser, str) else optimiser
     trained = [p for p in self.model.parameters() if p.requires_grad]
-    fused = {'fused': True} if getattr(make, 'func', make) in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD) else {}     # one kernel for all weights
+    # one kernel for all weights
+    fused = (
+        {'fused': True}
+        if getattr(make, 'func', make) in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+        else {}
+    )
     self.optimiser = make(trained, lr=self.schedule.initial, weight_decay=weight_decay, **fused)
     self.scheduler = self.schedule.on(self.optimiser)
     self.step_fn = _Step(self.model, self.loss_fn)
     if self.acc: self.step_fn = self.acc.prepare(self.step_fn)
-    self.batches = _Batches(len(self.train), c['batch_size'], True, c['drop_last'], c['seed'], self.rank, self.of)
+    self.batches = _Batches(
+        len(self.train), c['batch_size'], True, c['drop_last'], c['seed'], self.rank, self.of
+    )
     self.loader, self.val_reader = _loader(self.train, self.batches, self.num_workers), None
-    self.epoch, self.history, self.seconds, self.stopped, self.threads_used = 0, History(), [], False, self.threads
+    self.epoch, self.history, self.seconds, self.stopped, self.threads_used = (
+        0,
+        History(),
+        [],
+        False,
+        self.threads,
+    )
 
 @patch(as_prop=True)
 def main_process(self:Trainer):
@@ -287,7 +408,8 @@ def step(self:Trainer, images, labels, mine:int, of:int):
 @patch
 def _one_epoch(self:Trainer):
     "Every image once; the averages over the epoch."
-    torch.manual_seed(_seeds(1, self.config['seed'], self.epoch, self.rank)[0])      # all that is drawn follows from seed and epoch
+    # all that is drawn follows from seed and epoch
+    torch.manual_seed(_seeds(1, self.config['seed'], self.epoch, self.rank)[0])
     self.batches.epoch, total, seen = self.epoch, 0., 0
     self.model.train()
     for i, (images, labels) in enumerate(self.loader):
@@ -296,7 +418,10 @@ def _one_epoch(self:Trainer):
         self._call('after_step')
     if self.acc: total = self.acc.reduce(total, 'sum')
     out = dict(zip(self.names, (total / seen).tolist()))
-    if not math.isfinite(out['loss']): raise ValueError(f"the loss is {out['loss']} in epoch {self.epoch + 1}: lower the learning rate")
+    if not math.isfinite(out['loss']):
+        raise ValueError(
+            f"the loss is {out['loss']} in epoch {self.epoch + 1}: lower the learning rate"
+        )
     return out
 
 # %% ../nbs/34_training.ipynb #d2b3b8e2
@@ -305,10 +430,14 @@ def fit(self:Trainer,
     resume:bool=False, # go on from `output`
 )->History: # a row an epoch
     "Train. Ctrl-C ends it early, and `output` holds the last complete epoch."
-    self.stopped, ours = False, self.output and self.main_process and (self.output.is_dir() or not resume)
-    # the order of the sums, and so the last bits, depend on the number of threads: a resumed run takes its own again
-    with torch_threads(self.threads), stoppable(signal.SIGINT), claimed(self.output) if ours else nullcontext(), \
-         seeded(device=self.device):
+    self.stopped, ours = False, self.output and self.main_process and (
+        self.output.is_dir() or not resume
+    )
+    # the order of the sums, and so the last bits, depend on the number of threads: a resumed run
+    # takes its own again
+    with torch_threads(self.threads), stoppable(signal.SIGINT), (
+        claimed(self.output) if ours else nullcontext()
+    ), seeded(device=self.device):
         self.threads_used = torch.get_num_threads()
         if resume: self.resume()
         else: self._begin()
@@ -316,17 +445,22 @@ def fit(self:Trainer,
         torch.set_num_threads(self.threads_used)
         if resume and self.epoch: self._call('after_resume')
         try:
-            for _ in range(self.epochs - self.epoch): self._fit_one()     # not `while`: see ImageOptimiser.fit
+            # not `while`: see ImageOptimiser.fit
+            for _ in range(self.epochs - self.epoch):
+                self._fit_one()
             if self.output and self.main_process:
                 save_weights(self.output/'model.safetensors', self.model, self.about())
-                self.history.save(self.output/'log.csv')           # a kill may have come between checkpoint and log
+                # a kill may have come between checkpoint and log
+                self.history.save(self.output / 'log.csv')
         except KeyboardInterrupt:
             self.stopped = True
             kept = f": {self.output} holds all up to there" if self.output else ''
-            if self.main_process: print(f'stopped after {self.epoch} of {self.epochs} epochs{kept}', file=sys.stderr)
+            if self.main_process:
+                print(f'stopped after {self.epoch} of {self.epochs} epochs{kept}', file=sys.stderr)
         finally: self._call('after_fit')
     return self.history
 
+# %% ../nbs/34_training.ipynb #63abd927
 @patch
 def _fit_one(self:Trainer):
     start, rate = time.perf_counter(), self.optimiser.param_groups[0]['lr']
@@ -334,8 +468,10 @@ def _fit_one(self:Trainer):
     row = self._one_epoch()
     if self.schedule.per_batch: rate = self.optimiser.param_groups[0]['lr']
     if self.val is not None: row |= {f'val_{k}': v for k, v in self.evaluate(self.val).items()}
-    if isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau): self.scheduler.step(row.get('val_loss', row['loss']))
-    elif not self.schedule.per_batch: self.scheduler.step()
+    if isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau):
+        self.scheduler.step(row.get('val_loss', row['loss']))
+    elif not self.schedule.per_batch:
+        self.scheduler.step()
     self.epoch += 1
     self.history.append(dict(epoch=self.epoch, **row, lr=rate))
     self.seconds.append(time.perf_counter() - start)
@@ -348,15 +484,32 @@ def evaluate(self:Trainer,
     split, # images and labels
 )->dict: # loss, and what else `loss_fn` reports
     "Averages over a split, as the model is now."
-    if split is not self.val or not len(split): return evaluate(self.model, self.loss_fn, split, self.config['batch_size'], self.device, self.num_workers, self.acc)
-    if self.val_reader is None: self.val_reader = _in_order(split, self.config['batch_size'], self.num_workers, self.acc)     # its processes stay for all epochs
+    if split is not self.val or not len(split):
+        return evaluate(
+            self.model,
+            self.loss_fn,
+            split,
+            self.config['batch_size'],
+            self.device,
+            self.num_workers,
+            self.acc,
+        )
+    # its processes stay for all epochs
+    if self.val_reader is None:
+        self.val_reader = _in_order(split, self.config['batch_size'], self.num_workers, self.acc)
     return _averages(self.model, self.loss_fn, *self.val_reader, self.device, self.acc)
 
 # %% ../nbs/34_training.ipynb #a7e7ba0f
 @patch
 def about(self:Trainer):
     "What the files say about themselves."
-    return dict(self.notes, config=self.config, epoch=self.epoch, history=list(self.history), threads=self.threads_used)
+    return dict(
+        self.notes,
+        config=self.config,
+        epoch=self.epoch,
+        history=list(self.history),
+        threads=self.threads_used,
+    )
 
 @patch
 def _schedule_state(self:Trainer):
@@ -371,22 +524,34 @@ def save(self:Trainer):
     if not self.output or not self.main_process: return
     memory, rest = optimiser_state(self.optimiser)
     tensors = {f'model.{k}': v for k, v in self.model.state_dict().items()} | memory
-    write_tensors(self.output/'checkpoint.safetensors', tensors, dict(self.about(), optimiser=rest, scheduler=self._schedule_state()))
+    write_tensors(
+        self.output / 'checkpoint.safetensors',
+        tensors,
+        dict(self.about(), optimiser=rest, scheduler=self._schedule_state()),
+    )
     self.history.save(self.output/'log.csv')
 
+# %% ../nbs/34_training.ipynb #f007b748
 @patch
 def _begin(self:Trainer):
     "Create the output folder and write what a resume needs; refuse a folder that holds a run."
     if not self.output or not self.main_process: return
-    if any((self.output/o).exists() for o in ('checkpoint.safetensors', 'model.safetensors', 'log.csv', 'config.json')):
-        raise ValueError(f"{self.output} holds a run already: go on with it (--resume), or choose another folder")
+    if any(
+        (self.output / o).exists()
+        for o in ('checkpoint.safetensors', 'model.safetensors', 'log.csv', 'config.json')
+    ):
+        raise ValueError(
+            f"{self.output} holds a run already: go on with it (--resume), or choose another folder"
+        )
     self.output.mkdir(parents=True, exist_ok=True)
-    self.save()                               # first, so that whatever is seen of a run can be resumed
+    # first, so that whatever is seen of a run can be resumed
+    self.save()
     self._say_config()
 
 @patch
 def _say_config(self:Trainer):
-    with replacing(self.output/'config.json') as tmp: tmp.write_text(json.dumps(dict(self.notes, config=self.config), indent=1), encoding='utf-8')
+    with replacing(self.output / 'config.json') as tmp:
+        tmp.write_text(json.dumps(dict(self.notes, config=self.config), indent=1), encoding='utf-8')
 
 # %% ../nbs/34_training.ipynb #d4c301c4
 _CURE = 'begin again in another folder, or put back a copy of the file'
@@ -413,9 +578,15 @@ def resume(self:Trainer):
 def _restore_schedule(self:Trainer, state):
     "The scheduler as it was; functions are its own, and JSON knows text alone as keys."
     mine = self._schedule_state()
-    if set(state) != set(mine): raise ValueError(f"the scheduler's state is {sorted(state)}, expected {sorted(mine)}")
+    if set(state) != set(mine):
+        raise ValueError(f"the scheduler's state is {sorted(state)}, expected {sorted(mine)}")
     if 'milestones' in state:
-        state = dict(state, milestones=type(self.scheduler.milestones)({int(k): int(n) for k, n in state['milestones'].items()}))
+        state = dict(
+            state,
+            milestones=type(self.scheduler.milestones)(
+                {int(k): int(n) for k, n in state['milestones'].items()}
+            ),
+        )
     check_kinds({k: v for k, v in state.items() if k != 'milestones'}, mine, 'the scheduler')
     functions = {'lr_lambdas': [None]} if isinstance(self.scheduler, lr_scheduler.LambdaLR) else {}
     self.scheduler.load_state_dict(state | functions)
@@ -425,7 +596,8 @@ def _progress(about):
     epoch, rows = whole_number(about['epoch'], 'epoch', 0), about['history']
     if len(rows) != epoch: raise ValueError(f"the history has {len(rows)} epochs, expected {epoch}")
     for row in rows: check_kinds(row, {k: 0. for k in rows[0]}, 'the history')
-    if any(row.keys() != rows[0].keys() for row in rows): raise ValueError("the history's epochs have different measures")
+    if any(row.keys() != rows[0].keys() for row in rows):
+        raise ValueError("the history's epochs have different measures")
     return epoch, History(rows)
 
 # %% ../nbs/34_training.ipynb #e98fcb13
@@ -441,16 +613,21 @@ def conclude(self:Trainer,
         with torch.no_grad():
             for v in self.model.state_dict().values():
                 if v.is_floating_point(): v.copy_(v.half())
-    # a random model, or a loss that looks at random views, is tested with the same random numbers each time
+    # a random model, or a loss that looks at random views, is tested with the same random numbers
+    # each time
     seed = _seeds(1, self.config['seed'], self.epoch, self.rank)[0]
     with torch_threads(self.threads_used), seeded(seed, self.device):
         self.test = self.evaluate(test) | {'images': len(test)}
-    if self.output and self.main_process: save_weights(self.output/'model.safetensors', self.model, self.about() | {'test': self.test}, half)
+    if self.output and self.main_process:
+        save_weights(
+            self.output / 'model.safetensors', self.model, self.about() | {'test': self.test}, half
+        )
     return self
 
 # %% ../nbs/34_training.ipynb #6c6b4d35
 class DecoderWidths(WidthSchedule):
-    "The width of a decoder's strokes follows from the number of the epoch; sigma2 in squared grid units."
+    """The width of a decoder's strokes follows from the number of the epoch; sigma2 in squared grid
+    units."""
     def before_epoch(self, t): t.model.decoder.sigma2 = self.at(t.epoch)
     def after_resume(self, t): t.model.decoder.sigma2 = self.at(t.epoch - 1)
 
@@ -458,11 +635,14 @@ class EpochProgress(Callback):
     "A progress bar with the loss, and a line for each epoch."
     def before_fit(self, t):
         steps = len(t.batches)
-        self.bar = tqdm(total=t.epochs*steps, initial=t.epoch*steps, disable=not t.main_process, unit='step')
+        self.bar = tqdm(
+            total=t.epochs * steps, initial=t.epoch * steps, disable=not t.main_process, unit='step'
+        )
     def before_epoch(self, t): self.bar.set_description(f'epoch {t.epoch + 1} of {t.epochs}')
     def after_step(self, t):
         self.bar.update()
-        if self.bar.n % 50 == 0: self.bar.set_postfix_str(f'loss {t.loss.item():.4g}', refresh=False)
+        if self.bar.n % 50 == 0:
+            self.bar.set_postfix_str(f'loss {t.loss.item():.4g}', refresh=False)
     def after_epoch(self, t):
         self.bar.write(', '.join(f'{k} {v:.4g}' for k, v in t.history[-1].items()), file=sys.stderr)
     def after_fit(self, t): self.bar.close()
@@ -478,7 +658,14 @@ def save_grid(
 ):
     "Write images side by side."
     _columns(columns)
-    pixels = make_grid(images.cpu(), columns, pad_value=.5).clamp(0, 1).mul(255).round().byte().movedim(0, -1)
+    pixels = (
+        make_grid(images.cpu(), columns, pad_value=0.5)
+        .clamp(0, 1)
+        .mul(255)
+        .round()
+        .byte()
+        .movedim(0, -1)
+    )
     with replacing(path) as tmp: Image.fromarray(pixels.contiguous().numpy()).save(tmp, 'PNG')
 
 def svg_sheet(
@@ -488,25 +675,41 @@ def svg_sheet(
 )->str: # an SVG document
     "Many drawings in one."
     _columns(columns)
-    if not 0 < scale < math.inf: raise ValueError(f"scale {scale} must be above 0: pixels of the sheet a pixel of a scene")
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale {scale} must be above 0: pixels of the sheet a pixel of a scene")
     w, h = (math.ceil(o*scale) + 2 for o in (scenes[0].width, scenes[0].height))
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{columns*w}" height="{math.ceil(len(scenes)/columns)*h}">', '<rect width="100%" height="100%" fill="#808080"/>']
-    out += [f'<svg x="{i%columns*w + 1}" y="{i//columns*h + 1}"' + s.to_svg(scale=scale).removeprefix('<svg') for i, s in enumerate(scenes)]
+    out = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{columns*w}"'
+            f' height="{math.ceil(len(scenes)/columns)*h}">'
+        ),
+        '<rect width="100%" height="100%" fill="#808080"/>',
+    ]
+    out += [
+        f'<svg x="{i%columns*w + 1}" y="{i//columns*h + 1}"'
+        + s.to_svg(scale=scale).removeprefix('<svg')
+        for i, s in enumerate(scenes)
+    ]
     return '\n'.join([*out, '</svg>', ''])
 
 # %% ../nbs/34_training.ipynb #f10ae9da
 class Samples(Callback):
-    "Pictures of what has been learned, every so many epochs and at the end: reconstructions, their strokes, and what a variational model draws from random latents."
+    """Pictures of what has been learned, every so many epochs and at the end: reconstructions,
+    their strokes, and what a variational model draws from random latents."""
     def __init__(self,
         images:Tensor, # [N, C, H, W] to reconstruct
         output, # folder
         every:int=10, # epochs
     ):
-        if every % 1 != 0 or every < 1: raise ValueError(f"snapshot_interval {every} must be a whole number of epochs, 1 or more")
+        if every % 1 != 0 or every < 1:
+            raise ValueError(
+                f"snapshot_interval {every} must be a whole number of epochs, 1 or more"
+            )
         self.images, self.output, self.every = images, Path(output), every
 
     def after_epoch(self, t):
-        if t.main_process and (t.epoch % self.every == 0 or t.epoch == t.epochs): self.write(t.model, t.device, f'{t.epoch:04d}')
+        if t.main_process and (t.epoch % self.every == 0 or t.epoch == t.epochs):
+            self.write(t.model, t.device, f'{t.epoch:04d}')
 
     after_resume = after_epoch
 
@@ -516,11 +719,21 @@ class Samples(Callback):
         was = model.training
         model.eval()
         images = self.images.to(device)
-        save_grid(self.output/f'reconstructions_{name}.png', torch.stack([images, model(images)], 1).flatten(0, 1))
-        with replacing(self.output/f'strokes_{name}.svg') as tmp: tmp.write_text(svg_sheet(model.strokes(images)), encoding='utf-8')
+        save_grid(
+            self.output / f'reconstructions_{name}.png',
+            torch.stack([images, model(images)], 1).flatten(0, 1),
+        )
+        with replacing(self.output / f'strokes_{name}.svg') as tmp:
+            tmp.write_text(svg_sheet(model.strokes(images)), encoding='utf-8')
         if hasattr(model, 'kl'):
             # the same latents each time, so that one can compare
             g = torch.Generator('cpu').manual_seed(0)
-            z = torch.randn(len(images), model.decoder.latent_size, generator=g, dtype=torch.float32, device='cpu')
+            z = torch.randn(
+                len(images),
+                model.decoder.latent_size,
+                generator=g,
+                dtype=torch.float32,
+                device='cpu',
+            )
             save_grid(self.output/f'samples_{name}.png', model.decode(z.to(device)))
         model.train(was)

@@ -2,6 +2,7 @@
 
 // Toys on this page: a stroke to drag, a film to play, pictures to run through.
 if (document.querySelector('[data-strokes], [data-frames]')) import('./strokes.js');
+if (document.querySelector('[data-fit]')) import('./fit.js');
 
 // What is wider than its column says so.
 const hints = new Map();

@@ -1,6 +1,7 @@
 """A browser, and JupyterLab to look at with it: one of each for all tests, started when the first test asks."""
 import json, os, secrets, shutil, signal, socket, subprocess, sys, time
 from ast import literal_eval
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -14,6 +15,24 @@ if not torch.cuda.is_available(): os.environ.setdefault('TRITON_INTERPRET', '1')
 # the same examples every time, so that a change is judged and not the luck of the day; DSKETCH_LONG=1 draws new ones
 settings.register_profile('same', derandomize=True)
 if not os.environ.get('DSKETCH_LONG'): settings.load_profile('same')
+
+def pytest_collection_modifyitems(items):
+    "`make quick`: two examples of each property, and nothing that starts a process of its own."
+    if not os.environ.get('DSKETCH_QUICK'): return
+    for item in items:
+        known = getattr(item.obj, '_hypothesis_internal_use_settings', None)
+        if known: item.obj._hypothesis_internal_use_settings = settings(known, max_examples=2)
+        if 'subprocess' in item.function.__code__.co_names: item.add_marker(pytest.mark.skip(reason='starts a process; not in the quick tier'))
+
+@pytest.fixture(params=['float32', 'float64'])
+def dtype(request):
+    "Each floating-point precision that is drawn in."
+    return getattr(torch, request.param)
+
+@pytest.fixture(params=['cpu', *(['cuda'] if torch.cuda.is_available() else []), *(['mps'] if torch.backends.mps.is_available() else [])])
+def device(request):
+    "Each device that this machine has."
+    return request.param
 
 root = Path(__file__).parent.parent
 QUIET = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync']
@@ -154,3 +173,19 @@ def lab(browser, tmp_path_factory):
         lab.ready()
         yield lab
     finally: lab.stop()
+
+@pytest.fixture(scope='session')
+def processed(tmp_path_factory):
+    "The project with its notebooks as `nbdev_docs` hands them to Quarto, below `_proc`. DSKETCH_PROCESSED names a folder where `python tests/built.py` has made them already."
+    import built
+    if there := os.environ.get('DSKETCH_PROCESSED'): return Path(there)
+    return built.process(tmp_path_factory.mktemp('site')).parent
+
+@pytest.fixture(scope='session')
+def site(processed, tmp_path_factory):
+    "The site, nearly, as HTML -> (folder, page -> what Pandoc complained of)."
+    import built
+    folder, pages = tmp_path_factory.mktemp('html'), sorted((processed/'_proc').rglob('*.ipynb'))
+    built.files(processed/'_proc', folder)
+    with ThreadPoolExecutor(2) as pool: said = list(pool.map(lambda p: built.build(p, processed/'_proc', folder), pages))       # Pandoc is a process of its own
+    return folder, {p.relative_to(processed/'_proc').as_posix(): o for p, o in zip(pages, said)}

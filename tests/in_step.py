@@ -114,10 +114,12 @@ def in_a_copy():
             before = after
         return found
 
+SCRIPTS = ('strokes.js', 'engine.js', 'fit.js')    # of the package, and of the site
+
 def main():
     if '--write-readme' in sys.argv:
         (root/'README.md').write_text(readme(), encoding='utf-8')
-        (root/'nbs/strokes.js').write_bytes((root/'dsketch_nb/static/strokes.js').read_bytes())
+        for name in SCRIPTS: (root/'nbs'/name).write_bytes((root/'dsketch_nb/static'/name).read_bytes())
         for page in pages():
             notebook = json.loads(page.read_text(encoding='utf-8'))
             cells = with_elsewhere(notebook, page)
@@ -130,7 +132,8 @@ def main():
     read = [f for f in sorted({*unclean, *widgets}) if f.endswith('.ipynb') and only_read(root/f)]
     if read: bad.append(f"You have run and saved {len(read)} page{'s' if len(read) > 1 else ''} and changed no word: `git checkout -- {' '.join(read)}` puts back what is committed; `python tests/pages.py --strip {' '.join(read)}` keeps what is shown now.")
     bad += [f'{f} is not clean: run `nbdev_clean` and commit the result' for f in unclean if f not in read]
-    if (root/'nbs/strokes.js').read_bytes() != (root/'dsketch_nb/static/strokes.js').read_bytes(): bad.append('nbs/strokes.js, which the site serves, differs from dsketch_nb/static/strokes.js: run `make readme`')
+    for name in SCRIPTS:
+        if not (root/'nbs'/name).is_file() or (root/'nbs'/name).read_bytes() != (root/'dsketch_nb/static'/name).read_bytes(): bad.append(f'nbs/{name}, which the site serves, differs from dsketch_nb/static/{name}: run `make readme`')
     if (root/'README.md').read_text(encoding='utf-8') != readme(): bad.append('README.md differs from nbs/index.ipynb: run `make readme`')
     for page in pages():
         notebook = json.loads(page.read_text(encoding='utf-8'))

@@ -22,7 +22,7 @@ def strip(nb):
             whole.append(o)
         if cell.cell_type == 'code': cell.outputs = whole
         for o in cell.get('outputs', []):
-            if VIEW in o.get('data', {}) and 'image/png' in o.data: del o.data[VIEW]
+            if VIEW in o.get('data', {}) and {'image/png', 'text/html'} & set(o.data): del o.data[VIEW]
     nb.metadata.pop('widgets', None)
 
 def main(*args):

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import dsketch_nb
-from dsketch_nb import classifiers, data, decoders, drawing_pad, encoders, experiments, imageopt as io_, losses, optimise, pictures, placement, raster, training
+from dsketch_nb import animation, classifiers, data, decoders, drawing_pad, encoders, experiments, imageopt as io_, imageopt_command, losses, optimise, pictures, placement, raster, training
 from dsketch_nb.autoencoders import AutoEncoder, Decoder, Drawing, VariationalAutoEncoder
 from dsketch_nb.perceptual import MissingWeights
 from dsketch_nb.scene import Group, Scene
@@ -54,10 +54,12 @@ CASES = {
  'draw.draw paint': Case(vertices=P(2, 3, 4, 2), size=(8, 9), sigma2=.05, colour=T(2, 3, 3), alpha=T(2, 3), compose='paint', background=T(2, 3, 8, 9), pitch=.3, backend='numba'),
  'draw.draw ragged': Case(vertices=P(7, 2), size=(8, 9), sigma2=.05, offsets=torch.tensor([0, 2, 3, 7]), image=torch.tensor([0, 1, 1]), batch=2),
  'draw.draw pairs': Case(vertices=P(3, 2, 2), size=(8, 9), sigma2=.05, backend='pairs'), 'draw.draw dense': Case(vertices=P(3, 2, 2), size=(8, 9), sigma2=.05, backend='dense'),
- 'scene.Group': Case(kind='segments', params=P(3, 2, 2), colour=T(3, 3), sigma2=.05, alpha=T(3), segments=4), 'scene.Group curves': Case(kind='beziers', params=P(3, 7, 2), sigma2=T(3) + .05),
- 'scene.Scene': Case(height=8, width=9, compose='ink', paper=(1., .5, 1.)), 'scene.Scene.add': Case(of(lambda: Scene(8, 9), 'add'), kind='catmull_roms', params=P(3, 4, 2), colour=T(3, 3), sigma2=.05, alpha=.5, segments=4),
+ 'scene.Group': Case(kind='segments', params=P(3, 2, 2), colour=T(3, 3), sigma2=.05, alpha=T(3), chords=4), 'scene.Group curves': Case(kind='beziers', params=P(3, 7, 2), sigma2=T(3) + .05),
+ 'scene.Scene': Case(height=8, width=9, compose='ink', paper=(1., .5, 1.)), 'scene.Scene.add': Case(of(lambda: Scene(8, 9), 'add'), kind='catmull_roms', params=P(3, 4, 2), colour=T(3, 3), sigma2=.05, alpha=.5, chords=4),
  'scene.Scene.draw': Case(of(scene, 'draw'), size=(16, 18)), 'scene.Scene.image': Case(of(scene, 'image'), size=16), 'scene.Scene.to_svg': Case(of(scene, 'to_svg'), profile='soft', layers=3, scale=2.), 'scene.Scene.to_pdf': Case(of(scene, 'to_pdf'), profile='plain', layers=3, scale=2.),
- 'scene.Scene.from_strokes': Case(lambda **kw: Scene.from_strokes(scene().strokes(), **kw), height=8, width=9, compose='paint'), 'scene.Group.choose_segments': Case(of(lambda: Group('beziers', P(3, 4, 2), sigma2=.1), 'choose_segments'), tol=.01),
+ 'scene.Scene.from_strokes': Case(lambda **kw: Scene.from_strokes(scene().strokes(), **kw), height=8, width=9, compose='paint'), 'scene.Group.choose_chords': Case(of(lambda: Group('beziers', P(3, 4, 2), sigma2=.1), 'choose_chords'), tol=.01),
+ 'scene.Scene.view': Case(of(lambda: Scene(8, 9), 'view'), size=18), 'scene.Scene.page': Case(of(lambda: Scene(8, 9), 'page'), scale=2.),
+ 'placement.start_points': Case(kind='beziers', crs_points=2), 'scene.Scene.marks': Case(of(scene, 'marks'), profile='soft', layers=3, scale=2.), 'animation.by_elimination': Case(lambda **kw: animation.by_elimination(scene(), **kw), rounds=3, probes=2, seed=1),
  'scene.plain_profile': Case(sigma=1.5), 'scene.soft_profile': Case(sigma=1.5, layers=4), 'sharp.closest_profile': Case(sigma=1.5), 'sharp.sharpened': Case(lambda iters: __import__('dsketch_nb.sharp').sharp.sharpened(scene(), iters), iters=3),
  'losses.reduce_error': lesson(err=T(2, 3, 4), reduction='mean'), 'losses.mse_loss': pair(reduction='batchmean'), 'losses.bce_loss': Case(input=T(2, 3, 8, 9), target=T(2, 3, 8, 9), reduction='mean', eps=1e-6),
  'losses.gaussian_taps': Case(sigma=1.5), 'losses.blur': lesson(x=T(2, 3, 8, 9), sigma=1.5, dim=2), 'losses.blurred_mse_loss': pair(sigma=1.5, dim=2, reduction='mean'), 'losses.pyramid_sigmas': Case(octaves=3, intervals=2, init_sigma=.5),
@@ -72,7 +74,7 @@ CASES = {
  'placement.strokes_along': Case(kind='catmull_roms', n=5, image=T(3, 8, 9), weight=T(8, 9), generator=generator, length=5., crs_points=3, free=('generator',)), 'placement.removal_cost': Case(lambda kept=scene(), **kw: placement.removal_cost(kept, generator=generator(), **kw), target=T(3, 8, 9), probes=2),
  'animation.importance': Case(lambda **kw: __import__('dsketch_nb.animation').animation.importance(scene(), **kw), probes=2, seed=1), 'animation.stroke_order': Case(lambda order: __import__('dsketch_nb.animation').animation.stroke_order(scene(), order), order=torch.tensor([2, 0, 1])),
  'animation.cut_polylines': lesson(vertices=P(3, 4, 2), fraction=T(3)), 'animation.Scene.to_animated_svg': Case(of(scene, 'to_animated_svg'), seconds=2., order='drawing', layers=3, scale=2.), 'animation.Scene.film': Case(lambda **kw: list(scene().film(**kw)), seconds=.2, order='drawing', fps=20., size=(8, 9)),
- 'animation.Scene.drawn_until': Case(of(scene, 'drawn_until'), fraction=T(3)), 'animation.check_film': Case(path='a.gif'),
+ 'animation.Scene.drawn_until': Case(of(lambda s=scene(): s, 'drawn_until'), fraction=T(3)), 'animation.check_film': Case(path='a.gif'),
  'plotter.pen_lines': Case(lambda **kw: __import__('dsketch_nb.plotter').plotter.pen_lines(scene(), **kw), faintest=.1, pens=('black', 'red')), 'plotter.plot_svg': Case(lambda **kw: __import__('dsketch_nb.plotter').plotter.plot_svg(scene(), **kw), plot_width=100., pen=.4),
  'plotter.joined': Case(lambda within: __import__('dsketch_nb.plotter').plotter.joined([P(3, 2).numpy(), P(2, 2).numpy()], within), within=.1),
  'pictures.load_picture': Case(partial(pictures.load_picture, Image.linear_gradient('L').resize((9, 8))), width=9, max_side=9), 'pictures.upright': Case(partial(pictures.upright, Image.linear_gradient('L')), mode='L', paper='white'),
@@ -94,13 +96,13 @@ CASES = {
  'data.thinned': Case(images=T(4, 1, 8, 9), passes=True), 'data.augmented': lesson(images=T(4, 1, 8, 9), turn=10., shear=.1, scale=.1, shift=.1), 'data.scaled': lesson(images=T(2, 1, 8, 8), digit=12, canvas=20, brightness=.6), 'data.centred': lesson(images=T(4, 1, 8, 9), side=6),
  'data.Digits': Case(dataset_seed=3, valset_size_per_class=2), 'data.Sketches': Case(lambda **kw: data.Sketches(P(5, 2)*50, [2, 3], [1, 1], **kw)[[0, 1]], size=16, stroke_width=2.),
  **{f'classifiers.{k}': Case(size=(32, 32), channels=1, classes=4) for k in ('Classifier', 'MnistCNN', 'ScaledMnistCNN', 'LakeThesisCNN', 'OmniglotCNN', 'MNISTBetterCNN', 'OmniglotBetterCNN')},
- 'classifiers.Classifier forward': Case(of(reader, '__call__'), images=T(4, 1, 8, 9), passes=True), 'classifiers.on_black': lesson(partial(classifiers.on_black, nn.Sequential(nn.Conv2d(1, 2, 3))), images=T(4, 1, 8, 9)), 'classifiers.classification_loss': Case(partial(classifiers.classification_loss, reader().eval()), images=T(4, 1, 8, 9), labels=labels(), passes=True),
+ 'classifiers.Classifier forward': Case(of(reader, '__call__'), images=T(4, 1, 8, 9), passes=True), 'classifiers.ink_features': lesson(partial(classifiers.ink_features, nn.Sequential(nn.Conv2d(1, 2, 3))), images=T(4, 1, 8, 9)), 'classifiers.classification_loss': Case(partial(classifiers.classification_loss, reader().eval()), images=T(4, 1, 8, 9), labels=labels(), passes=True),
  'classifiers.view': lesson(images=T(4, 1, 8, 9)), 'classifiers.cross_correlation': lesson(a=T(4, 3), b=T(4, 3)), 'classifiers.barlow_loss': lesson(a=T(4, 3), b=T(4, 3), weight=.005), 'classifiers.barlow_twins_loss': Case(partial(classifiers.barlow_twins_loss, reader()), images=T(4, 1, 8, 9), weight=.005, passes=True),
- 'classifiers.Training': Case(epochs=2, batch_size=4, learning_rate='0.001', weight_decay=0., optimiser='Adam', momentum=.9, snapshot_epochs=2, num_workers=1, seed=1), 'classifiers.Snapshots': Case(every=3),
+ 'classifiers.Training': Case(epochs=2, batch_size=4, learning_rate='0.001', weight_decay=0., optimiser='Adam', momentum=.9, snapshot_epochs=2, num_workers=1, seed=1), 'classifiers.WeightSnapshots': Case(every=3),
  'training.Schedule': Case(text='0.001'), 'training.DecoderWidths': Case(init=.01, final=.005, factor=.5, step=2), 'training.take': Case(partial(training.take, split()), indices=[0, 2]), 'training.evaluate': Case(partial(training.evaluate, reader(), classifiers.classification_loss, split()), batch_size=4, num_workers=0),
  'training.Trainer': Case(lambda **kw: training.Trainer(reader(), classifiers.classification_loss, split(), **kw), epochs=2, batch_size=4, optimiser='Adam', learning_rate='0.001', weight_decay=0., seed=1, device='cpu', num_workers=0, threads=1),
  'training.Samples': Case(images=T(2, 1, 8, 9), output='x', every=3), 'training.save_grid': Case(lambda images, columns: training.save_grid(Path(os.devnull).parent/'shm'/f'dsketch-{os.getpid()}.png', images, columns), images=T(4, 1, 8, 9), columns=2, passes=True), 'training.svg_sheet': Case(partial(training.svg_sheet, [scene(), scene()]), columns=2, scale=2.),
- 'experiments.Settings': Case(latent_size=4, epochs=2, batch_size=4, learning_rate='0.001', weight_decay=0., snapshot_interval=2, num_reconstructions=3, num_workers=0, seed=1), 'experiments.configure': Case(encoder='SimpleMLPEncoder', decoder='SinglePassPolyLineDecoder', dataset='Digits', loss='MSELoss'),
+ 'experiments.AutoencoderSettings': Case(latent_size=4, epochs=2, batch_size=4, learning_rate='0.001', weight_decay=0., snapshot_interval=2, num_reconstructions=3, num_workers=0, seed=1), 'experiments.configure': Case(encoder='SimpleMLPEncoder', decoder='SinglePassPolyLineDecoder', dataset='Digits', loss='MSELoss'),
  'experiments.ink_distances': Case(a=T(1, 8, 9), b=T(1, 8, 9), passes=True), 'experiments.centred_ink': lesson(x=T(1, 8, 9), size=(8, 9)), 'experiments.read_picture': Case(partial(experiments.read_picture, Image.linear_gradient('L')), shape=(1, 8, 9), ink='auto'), 'drawing_pad.sharp_image': Case(partial(drawing_pad.sharp_image, scene()), width=20),
  'drawing_pad.pen_image': Case(strokes=[P(3, 2).tolist(), P(2, 2).tolist()], size=(8, 9), sigma2=.01), 'drawing_pad.between': Case(partial(drawing_pad.between, model()), images=T(4, 1, 8, 9), weights=torch.eye(4), passes=True),
  'widgets.to_image': Case(picture=T(3, 8, 9), width=20), 'widgets.png': Case(picture=T(3, 8, 9), width=20), 'widgets.curve_vertices': lesson(points=P(4, 2), kind='cubic', chords=4), 'widgets.stroke_picture': Case(points=P(4, 2), kind='cubic', sigma=1.5, size=(8, 9), passes=True),
@@ -110,19 +112,19 @@ CASES = {
 ELSEWHERE = {
  'of the compiler: called by compiled code with types it knows': 'compiled.Lanes compiled.where compiled.lanes compiled.count compiled.some compiled.total compiled.load compiled.store compiled.forward compiled.backward',
  'kernels, called by `draw` with what it has checked; their module is absent where there is no Triton': 'gpu.forward gpu.backward gpu.compile_for',
- 'a record, checked where it is used': 'draw.Strokes draw.Backend scene.Stroke svg.Affine svg.Subpath plotter.Travel live.Moment oneshot.Run',
+ 'a record, checked where it is used': 'scene.Mark scene.Merged scene.Page scene.Profile draw.Strokes draw.Backend scene.Stroke svg.Affine svg.Subpath plotter.Travel live.Moment oneshot.Run',
  'files, damaged and hostile, in test_robust, test_svg, test_training, test_experiments, test_oneshot, test_safe': 'runs.replacing runs.write_tensors runs.read_tensors runs.provided training.save_weights training.load_weights training.History classifiers.load_classifier experiments.about_autoencoder experiments.load experiments.evaluate_autoencoder experiments.draw_pictures '
     'experiments.classifier_for svg.read_svg data.read_npz data.read_ndjson data.unpack perceptual.fetch_weights perceptual.read_weights pictures.open_picture pictures.image_files pictures.named_images imageopt_command.save_all imageopt_command.save_vectors oneshot.one_shot_folder oneshot.read_run plotter.save_plot animation.save_film',
  'commands and what they call, flag by flag in test_flags and the tests of each command': 'imageopt_command.main imageopt_command.imageopt_folder experiments.main experiments.train_autoencoder classifiers.main classifiers.main_barlow classifiers.train_classifier classifiers.train_classifier_barlow oneshot.main oneshot.evaluate_one_shot experiments.build_autoencoder',
  'of the command line and of runs; takes functions, parsers, optimisers': 'command.ByName command.options command.build command.add_flags command.add_class_flags command.flags_of command.one_line_errors command.stoppable runs.optimiser_state runs.restore_optimiser runs.check_same runs.check_kinds runs.reading runs.seeded runs.Callback runs.WidthSchedule runs.claimed runs.accelerator runs.torch_threads runs.torch_device runs.torch_optimiser',
- 'takes objects of ours, no numbers': 'imageopt.first_scene imageopt.parameter_groups imageopt.preset_values placement.check_counts placement.random_params placement.half_extent placement.redrawable pictures.stem_of imageopt.loss_of optimise.aim_of optimise.ImageOptimiser optimise.Best optimise.Progress training.EpochProgress experiments.Reconstruction experiments.Measures drawing_pad.in_colours drawing_pad.answer_pen drawing_pad.DrawingPad optimise.regroup live.Download live.LiveOptimiser plotter.pen_travel plotter.ordered losses.Loss losses.MSELoss losses.BCELoss losses.Chamfer '
+ 'takes objects of ours, no numbers': 'scene.Kind scene.Points scene.Segments scene.Polylines scene.Beziers scene.CatmullRoms scene.svg_number scene.svg_path scene.svg_attributes scene.hex_colour scene.mark_attributes scene.multiplies scene.svg_opening runs.check_suffix imageopt.first_scene imageopt.parameter_groups imageopt.preset_values placement.check_counts placement.random_params placement.half_extent placement.redrawable pictures.stem_of imageopt.loss_of optimise.aim_of optimise.ImageOptimiser optimise.Best optimise.Progress training.EpochProgress experiments.Reconstruction experiments.Measures drawing_pad.in_colours drawing_pad.answer_pen drawing_pad.DrawingPad optimise.regroup live.Download live.LiveOptimiser plotter.pen_travel plotter.ordered losses.Loss losses.MSELoss losses.BCELoss losses.Chamfer '
     'oneshot.OneShot oneshot.Hausdorff oneshot.Network decoders.Coloured decoders.Masked decoders.Recurrent widgets.Slider widgets.Picture widgets.Playground widgets.DragStroke widgets.Player widgets.control widgets.controls',
  'data sets, in test_experiments and test_classifiers': 'data.DataSet data.MNIST data.KMNIST data.ScaledMNIST data.Omniglot data.C28pxOmniglot data.QuickDraw data.Folder',
  'networks that look, in test_perceptual': 'perceptual.MissingWeights perceptual.vgg16_features perceptual.LPIPSLoss perceptual.FeatureMapLoss perceptual.AugConsistencyLoss'}
 
 def public():
     for m in pkgutil.iter_modules(dsketch_nb.__path__):
-        if m.name.startswith('_'): continue
+        if m.name.startswith('_') or m.name == 'all': continue             # `all` shows what others make
         try: module = importlib.import_module(f'dsketch_nb.{m.name}')
         except ImportError: continue                                                    # for other machines
         yield from (f'{m.name}.{k}' for k in module.__all__ if callable(getattr(module, k)))
@@ -195,7 +197,7 @@ def answer(case, f, args):
             if 'it hangs' in str(e): raise AssertionError('it hangs') from None
             return e
 
-WORDS = {'mode': ('conversion from',), 'blur_sigma': ('sigma',), 'init_sigma': ('sigma',), 'paper': ('colour',), 'init_sigma2': ('sigma2',), 'latent_size': ("latent's size",), 'opacity': ('alpha',), 'every': ('_steps', '_epochs', 'interval'), 'text': ('learning rate',), 'learning_rate': ('learning rate',), 'name': ('loss',), 'path': ('name that ends',), 'chords': ('segments',), 'model': ('compose',), 'ink': ('alpha', 'colour'), 'size': ('shape', 'side'), 'shape': ('size',), 'stroke_width': ('sigma2',),
+WORDS = {'mode': ('conversion from',), 'blur_sigma': ('sigma',), 'init_sigma': ('sigma',), 'paper': ('colour',), 'init_sigma2': ('sigma2',), 'latent_size': ("latent's size",), 'opacity': ('alpha',), 'every': ('_steps', '_epochs', 'interval'), 'text': ('learning rate',), 'learning_rate': ('learning rate',), 'name': ('loss',), 'path': ('name that ends',), 'model': ('compose',), 'ink': ('alpha', 'colour'), 'size': ('shape', 'side'), 'shape': ('size',), 'stroke_width': ('sigma2',),
          'd2': ('distance',), 'params': ('points', 'control', 'kind', 'vertices', 'alpha'), 'n': ('number', 'n '), 'height': ('shape', 'size'), 'width': ('shape', 'size'), 'grid': ('cells',), 'images': ('image',), 'input': ('drawing', 'images', 'image'), 'target': ('image', 'images', 'drawing'), 'z': ('latent',), 'indices': ('index',)}
 
 def judge(name, case, f, good, key, how, value, told):
@@ -248,8 +250,8 @@ def test_two_at_a_time(name):
 
 # every flag of every command
 
-TINY = {'imageopt': (io_.main, ['ramp.png', '--lines', '5', '--iters', '2', '--loss', 'MSELoss', '--final-raster', 'f.png']),
-        'imageopt, paint': (io_.main, ['ramp.png', '--lines', '5', '--iters', '2', '--output', 'run']),
+TINY = {'imageopt': (imageopt_command.main, ['ramp.png', '--lines', '5', '--iters', '2', '--loss', 'MSELoss', '--final-raster', 'f.png']),
+        'imageopt, paint': (imageopt_command.main, ['ramp.png', '--lines', '5', '--iters', '2', '--output', 'run']),
         'autoencoder-experiment train': (experiments.main, ['train', '--dataset', 'Folder', '--dataset-root', 'photos', '--valset-size-per-class', '1', '--size', '12', '--epochs', '1', '--num-workers', '0', '--num-reconstructions', '2', '--output', 'run']),
         'autoencoder-experiment eval': (experiments.main, ['eval', '--weights', 'mnist-autoencoder', '--dataset', 'Folder', '--dataset-root', 'photos', '--valset-size-per-class', '1', '--num-workers', '0']),
         'autoencoder-experiment draw': (experiments.main, ['draw', '--weights', 'mnist-autoencoder', 'ramp.png', '--output', 'run']),

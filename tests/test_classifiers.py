@@ -7,9 +7,9 @@ from PIL import Image
 from torch import nn
 
 from dsketch_nb.classifiers import (Classifier, barlow_loss, cross_correlation, load_classifier, main, main_barlow,
-                                    on_black, train_classifier, train_classifier_barlow, view)
+                                    ink_features, train_classifier, train_classifier_barlow, view)
 from dsketch_nb.data import DataSet, Digits, Split
-from dsketch_nb.training import read_tensors, write_tensors
+from dsketch_nb.runs import read_tensors, write_tensors
 
 @pytest.fixture(autouse=True, scope='module')
 def one_thread():
@@ -67,7 +67,7 @@ def test_around_the_ink_is_everywhere(top, height, left, width, kernel, stride, 
     layers = nn.Sequential(nn.Conv2d(channels, 3, (kernel+1, kernel), stride), nn.ReLU(), nn.Conv2d(3, 2, kernel, (1, stride)), nn.Sigmoid()).double()
     x = torch.zeros(2, channels, 41, 37, dtype=torch.float64)
     x[:, :, top:top+height, left:left+width] = torch.randn(x[:, :, top:top+height, left:left+width].shape, dtype=torch.float64)
-    a, b = layers(x), on_black(layers, x)
+    a, b = layers(x), ink_features(layers, x)
     torch.testing.assert_close(a, b)
     by = torch.randn_like(a)
     for p, q in zip(*(torch.autograd.grad(o, list(layers.parameters()), by) for o in (a, b)), strict=True): torch.testing.assert_close(p, q)

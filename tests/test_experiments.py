@@ -277,7 +277,7 @@ def test_eval_measures_what_it_says(capsys, unbroken, reader, tmp_path):
     assert got['mse'] == pytest.approx((drawn - data.images).square().mean().item(), rel=1e-3)
     assert got['accuracy'] == pytest.approx((logits.argmax(1) == data.labels).float().mean().item(), abs=1e-3)
     far = np.array([distances_by_scipy(a[0].numpy(), b[0].numpy()) for a, b in zip(data.images, drawn)])
-    assert (got['chamfer'], got['modified_hausdorff']) == pytest.approx(tuple(far.mean(0)), rel=1e-3)
+    assert (got['ink_chamfer'], got['modified_hausdorff']) == pytest.approx(tuple(far.mean(0)), rel=1e-3)
     assert got['images'] == 360 and got['without_ink'] == 0
     kept = json.loads((tmp_path/'out/eval.json').read_text())
     assert kept['mse'] == pytest.approx(got['mse'], rel=1e-3) and kept['command'].startswith('autoencoder-experiment eval --weights')
@@ -391,3 +391,27 @@ def test_in_a_browser_a_digit_is_drawn_by_mouse_and_by_keys(lab):
     shown.get_by_role('button', name='clear').click()
     nb.until('pad.caption', lambda o: o == 'draw a digit')
     assert shown.locator('.pad-ink polyline').count() == 0 and not nb.errors
+
+@pytest.mark.parametrize('profile', ['plain', 'soft', 'closest', 'fitted'])
+def test_every_profile_of_a_scene_is_one_of_the_command(capsys, tmp_path, profile):
+    Image.fromarray((255 - load_digits().images[3]*15).astype(np.uint8)).resize((28, 28)).save(tmp_path/'three.png')
+    code, said, err = call(capsys, 'draw', '--weights', 'mnist-autoencoder', tmp_path/'three.png', '--output', tmp_path/profile, '--profile', profile)
+    assert (code, Path(said).name) == (0, 'three-strokes.svg'), err
+    code, _, err = call(capsys, 'draw', '--weights', 'mnist-autoencoder', tmp_path/'three.png', '--output', tmp_path/profile, '--profile', 'thick')
+    assert code == 2 and "profile 'thick' is not one of plain, soft, closest, fitted" in err
+
+def test_a_photograph_of_a_digit_needs_no_flag(capsys, tmp_path):
+    "A dark seven, small and off the middle on beige paper: drawn as with --centre, unless that is refused; an image of the network's own size is taken as it is."
+    paper = Image.new('RGB', (300, 400), '#e8dcc0')
+    from PIL import ImageDraw
+    ImageDraw.Draw(paper).line([(60, 80), (130, 76), (90, 190)], '#202030', 12)
+    paper.save(tmp_path/'seven.png')
+    def drawn(*more):
+        code, said, err = call(capsys, 'draw', '--weights', 'mnist-autoencoder', tmp_path/'seven.png', '--output', tmp_path/'out', *more)
+        assert code == 0, err
+        return Path(said).read_text()
+    assert drawn() == drawn('--centre') != drawn('--no-centre')
+    model = load('mnist-autoencoder')
+    small = Image.fromarray((load_digits().images[3]*15).astype(np.uint8)).resize((28, 28))
+    small.save(tmp_path/'seven.png')
+    assert drawn() == drawn('--no-centre')

@@ -113,13 +113,13 @@ def test_grey_and_inverted():
         assert first.picture.shape[0] == 1 and run.look().loss < first.loss and run.scene.groups[0].colour is None
 
 @pytest.mark.parametrize('make, says', [
-    (dict(image='nowhere.png'), 'nowhere.png'), (dict(sigma2=0.), 'sigma2 0'), (dict(lr=-1.), 'lr -1'), (dict(lines=0), 'no strokes'), (dict(loss='NoLoss'), 'NoLoss'), (dict(opt_sigma2=True), 'no setting opt_sigma2'),
-    (dict(strokes=5), 'no setting strokes'), (dict(opacity=None), 'opacity'), (dict(model='oil'), 'oil'), (dict(device='tpu:0'), 'tpu'), (dict(width=0), 'width 0')])
+    (dict(image='nowhere.png'), 'nowhere.png'), (dict(sigma2=None), 'sigma2 None'), (dict(sigma2='1'), "sigma2 '1'"), (dict(lr=None), 'lr None'), (dict(loss=None), 'loss None'), (dict(sigma2=0.), 'sigma2 0'), (dict(lr=-1.), 'lr -1'), (dict(lines=0), 'no strokes'), (dict(loss='NoLoss'), 'NoLoss'), (dict(opt_sigma2=True), 'no setting opt_sigma2'),
+    (dict(strokes=5), 'no setting strokes'), (dict(opacity=None), 'opacity'), (dict(compose='oil'), 'oil'), (dict(device='tpu:0'), 'tpu'), (dict(width=0), 'width 0')])
 def test_bad_input_is_refused_at_the_door(make, says):
     with pytest.raises((ValueError, FileNotFoundError), match=says): LiveRun(**dict(image='sample:china') | SMALL | make)
 
-@pytest.mark.parametrize('changes, says', [(dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=-1.), 'sigma2 -1'), (dict(lr=0.), 'lr 0'), (dict(lines=0), 'lines 0'), (dict(lines=2.5), 'lines 2.5'), (dict(lines=5.), 'lines 5.0'), (dict(lines='7'), "lines '7'"), (dict(points=3), 'points cannot'),
-    (dict(model='oil'), 'oil'), (dict(loss='NoLoss'), 'NoLoss'), (dict(seed=3), 'seed cannot')])
+@pytest.mark.parametrize('changes, says', [(dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=-1.), 'sigma2 -1'), (dict(sigma2=None), 'sigma2 None'), (dict(sigma2='1'), "sigma2 '1'"), (dict(lr=None), 'lr None'), (dict(lr='.1'), "lr '.1'"), (dict(lr=True), 'lr True'), (dict(loss=None), 'loss None'), (dict(loss=3), 'loss 3'), (dict(lr=0.), 'lr 0'), (dict(lines=0), 'lines 0'), (dict(lines=2.5), 'lines 2.5'), (dict(lines=5.), 'lines 5.0'), (dict(lines='7'), "lines '7'"), (dict(points=3), 'points cannot'),
+    (dict(compose='oil'), 'oil'), (dict(loss='NoLoss'), 'NoLoss'), (dict(seed=3), 'seed cannot')])
 def test_a_wrong_setting_changes_nothing(changes, says):
     run, other = a_run(), a_run()
     run.step(); other.step()

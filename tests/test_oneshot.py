@@ -78,8 +78,8 @@ def test_one_of_ones_own(tmp_path):
     ('--model Hausdorff --dataset-root {}/nowhere', 'cannot be fetched: download'), ('--model Nobody', "one-shot model 'Nobody' is not known"), ('--model Network', 'needs weights'),
     ('--model Network --weights {}/absent.safetensors', 'no file'), ('--model Network --weights {w} --size 105', '28 x 28 pixels, these have 105 x 105'),
     ('--model Network --weights {w} --size 64', 'size 64 must be 28 or 105'), ('--model Network --weights {w} --measure taste', "measure 'taste'"),
-    ('--model Hausdorff --dataset-root {}/damaged', 'is damaged'), ('--model Hausdorff --dataset-root {}/broken', 'cannot be read as an image'), ('--model Hausdorff --dataset-root {}/missing', 'cannot be read as an image'),
-    ('--model Hausdorff --dataset-root {}/unlisted', 'class_labels.txt is not there'), ('--model Hausdorff --dataset-root {}/nozip', 'cannot be fetched')])
+    ('--model Hausdorff --dataset-root {}/damaged', 'is damaged'), ('--model Hausdorff --dataset-root {}/broken', 'is damaged, or of another kind'), ('--model Hausdorff --dataset-root {}/missing', 'is not there: fetch it again'),
+    ('--model Hausdorff --dataset-root {}/unlisted', 'class_labels.txt is not there'), ('--model Hausdorff --dataset-root {}/nozip', 'is damaged, or of another kind')])
 def test_bad_input_is_one_line(tmp_path, weights, capsys, monkeypatch, more, says):
     monkeypatch.setattr('dsketch_nb.perceptual.urllib.request.urlopen', lambda *a, **k: (_ for _ in ()).throw(OSError('no network')))
     for kind in ('damaged', 'broken', 'missing', 'unlisted'):

@@ -121,7 +121,7 @@ def test_an_empty_group_disturbs_nothing():
     scene = Scene(20, 24, 'paint').add('points', torch.zeros(0, 1, 2), torch.zeros(0, 3), alpha=torch.zeros(0))
     for g in random_scene(20, 24, lines=20, opacity=1., colour=True, compose='paint').groups: scene.add(g)
     adam = torch.optim.Adam([p for g in scene.groups for p in (g.params, g.colour)], lr=.02)
-    o = ImageOptimiser(scene, TARGET, MSELoss(), adam, [Best(), Sigma2Schedule(2., 1., step=3), Restarts(every=2), Cosine(.5)])
+    o = ImageOptimiser(scene, TARGET, MSELoss(), adam, [Best(), Sigma2Schedule(2., 1., step=3), Reseed(.2, 2), Restarts(every=2), Cosine(.5)])
     o.fit(8)
     assert o.history[-1] < o.history[0]
     with pytest.raises(ValueError, match='no strokes'): ImageOptimiser(Scene(2, 2), TARGET, MSELoss(), None)
@@ -248,7 +248,7 @@ def test_what_holds_outside_changes_nothing(kw):
     for context in (torch.no_grad, torch.inference_mode, lambda: torch.device('meta')):
         with context(): got = draw()
         assert same(got, want), context
-    # torch.set_default_dtype(torch.float64)
+    torch.set_default_dtype(torch.float64)
     try: got = draw()
     finally: torch.set_default_dtype(torch.float32)
     assert same(got, want)

@@ -1,5 +1,5 @@
 """What a scene writes looks like what it draws, and comes back as it was."""
-import io, json, os, shutil, subprocess
+import io, json, math, os, shutil, subprocess
 import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
@@ -192,7 +192,7 @@ def test_empty(compose, tmp_path):
     s = Scene(7, 9, compose, (.2, .4, .6))
     assert len(s) == 0 and s.draw().shape == (3, 7, 9) and Scene(7, 9).draw().shape == (1, 7, 9)
     everywhere(s, tmp_path)
-    s.add('segments', torch.zeros(0, 2, 2)).add('beziers', torch.zeros(0, 4, 2), segments=None)
+    s.add('segments', torch.zeros(0, 2, 2)).add('beziers', torch.zeros(0, 4, 2), chords=None)
     everywhere(s, tmp_path)
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 40), (40, 1), (2, 300)])
@@ -234,7 +234,7 @@ def test_drifted_values(tmp_path):
     (lambda: Group('points', torch.zeros(3, 2), sigma2=torch.ones(2)), 'does not fit 3 strokes'), (lambda: Group('points', torch.zeros(3, 2), sigma2=-1), 'above 0'),
     (lambda: Group('points', torch.zeros(3, 2), sigma2=1, alpha=1.5), 'alpha runs from'), (lambda: Group('points', torch.full((3, 2), float('inf')), sigma2=1), 'infinity'),
     (lambda: Group('points', torch.zeros(3, 2), [0, 1], 1), 'does not fit'), (lambda: Group('points', torch.zeros(3, 2), 'blurple', 1), 'blurple'),
-    (lambda: Group('points', torch.zeros(3, 2), sigma2=1, segments=0), 'segments 0'), (lambda: Scene(5, 5).add('points', torch.zeros(1, 2), segments=0), 'segments 0'),
+    (lambda: Group('points', torch.zeros(3, 2), sigma2=1, chords=0), 'chords 0'), (lambda: Scene(5, 5).add('points', torch.zeros(1, 2), chords=0), 'chords 0'),
     (lambda: Scene(5, 5, 'softor').add('points', torch.zeros(1, 2), 'red'), 'softor'), (lambda: Scene(5, 5).to_svg('fuzzy'), "'fuzzy'"),
     (lambda: Scene(5, 5).to_svg(layers=0), 'layers 0'), (lambda: Scene(5, 5).to_pdf(scale=0), 'scale 0'), (lambda: Scene(5, 5).draw((5,)), 'size'),
     (lambda: Scene(5, 5).image((5, 0)), 'size')])
@@ -252,10 +252,10 @@ def test_refused_types():
 @pytest.mark.parametrize('compose', ['softor', 'ink', 'paint'])
 def test_round_trip(compose, dtype, tmp_path):
     s = random_scene(tuple(KINDS), n=3, size=(9, 14), compose=compose, alpha=.3, dtype=dtype, paper=(.9, .8, .7))
-    s.add('catmull_roms', torch.rand(2, 6, 2, dtype=dtype), segments=None)
+    s.add('catmull_roms', torch.rand(2, 6, 2, dtype=dtype), chords=None)
     s.save(tmp_path/'s.safetensors')
     t = Scene.load(tmp_path/'s.safetensors')
-    assert repr(t) == repr(s) and t.paper == s.paper and [g.segments for g in t.groups] == [g.segments for g in s.groups]
+    assert repr(t) == repr(s) and t.paper == s.paper and [g.chords for g in t.groups] == [g.chords for g in s.groups]
     assert list(t.state_dict()) == list(s.state_dict()) and [g.alpha is None for g in t.groups] == [g.alpha is None for g in s.groups]
     for a, b in zip(s.parameters(), t.parameters()): assert a.dtype == b.dtype == dtype and torch.equal(a, b) and a.requires_grad == b.requires_grad
     assert torch.equal(s.draw(), t.draw())
@@ -282,11 +282,11 @@ def test_load_refuses_other_contents(tmp_path):
     assert torch.equal(Scene.load(f).draw(), s.draw())
     save_file(tensors, f)
     with pytest.raises(ValueError, match='holds tensors but no scene'): Scene.load(f)
-    write(version=2)
-    with pytest.raises(ValueError, match='format 2.*upgrade'): Scene.load(f)
+    write(version=3)
+    with pytest.raises(ValueError, match='format 3.*upgrade'): Scene.load(f)
     without = {k: v for k, v in tensors.items() if 'sigma2' not in k}
-    for kw in (dict(about='{'), dict(about='[]'), dict(about='null'), dict(about='{}'), dict(version='one'), dict(height=0), dict(width='x'), dict(compose='oil'), dict(paper=None),
-               dict(groups=[]), dict(groups=[7]), dict(groups=[dict(kind='beziers', segments=3)]), dict(groups=[dict(kind='segments', segments=0)]), dict(groups=None),
+    for kw in (dict(about='{'), dict(about='[]'), dict(about='null'), dict(about='{}'), dict(version='one'), dict(version=math.nan), dict(version=0), dict(version=True), dict(height=0), dict(height=10**400), dict(width=2**24 + 1), dict(width='x'), dict(compose='oil'), dict(paper=None),
+               dict(groups=[]), dict(groups=[7]), dict(groups=[dict(kind='beziers', segments=3)]), dict(groups=[dict(kind='segments', chords=0)]), dict(groups=None),
                dict(tensors=without), dict(tensors={**tensors, 'more': torch.zeros(1)}), dict(tensors={**tensors, 'groups.0.colour': torch.zeros(4, 3)}),
                dict(tensors={**tensors, 'groups.0.params': torch.full((5, 2, 2), torch.nan)}), dict(tensors={})):
         write(**kw)
@@ -312,11 +312,11 @@ def test_writers_replace(kind, tmp_path):
 def test_unwritable(kind, tmp_path):
     s = random_scene(n=5, size=(9, 9))
     (tmp_path/'file').write_text('')
-    (tmp_path/'folder').mkdir()
-    for f in (tmp_path/'nowhere'/f'a.{kind}', tmp_path/'file'/f'a.{kind}', tmp_path/'folder', tmp_path/('x'*300)):
+    (tmp_path/f'folder.{kind}').mkdir()
+    for f in (tmp_path/'nowhere'/f'a.{kind}', tmp_path/'file'/f'a.{kind}', tmp_path/f'folder.{kind}', tmp_path/f"{'x'*300}.{kind}"):
         with pytest.raises(OSError, match='cannot write') as e: getattr(s, WRITERS[kind])(f)
         assert str(f) in str(e.value) and '\n' not in str(e.value)
-    assert sorted(os.listdir(tmp_path)) == ['file', 'folder']
+    assert sorted(os.listdir(tmp_path)) == ['file', f'folder.{kind}']
 
 @pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root may write anywhere')
 def test_no_permission(tmp_path):

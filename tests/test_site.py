@@ -136,20 +136,6 @@ def test_the_checks_see():
     assert not still('<figure role="img" aria-label="A line"><svg></svg></figure>') and still('<figure role="img" aria-label=""><svg></svg></figure>')
     assert without_words(dict(cell_type='markdown', source='![](a.png)')) and not without_words(dict(cell_type='markdown', source='an `<img>`, ![a line](a.png)'))
 
-@pytest.fixture(scope='module')
-def processed(tmp_path_factory):
-    "The notebooks as `nbdev_docs` hands them to Quarto, made in a copy of the project."
-    copy = tmp_path_factory.mktemp('site')
-    for o in ('settings.ini', '_quarto.yml', 'README.md'): shutil.copy(root/o, copy/o)
-    shutil.copytree(root/'nbs', copy/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints', '_proc', '_docs'))
-    shutil.copytree(root/'dsketch_nb', copy/'dsketch_nb', ignore=shutil.ignore_patterns('__pycache__'))
-    run = ('from nbdev.quarto import refresh_quarto_yml, nbdev_sidebar; from nbdev.serve import proc_nbs\n'
-           'refresh_quarto_yml(); nbdev_sidebar.__wrapped__(); proc_nbs(n_workers=0)')       # 0: all in this process
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', run], cwd=copy, capture_output=True, text=True,
-                          env=os.environ | {'PYTHONPATH': str(copy), 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'agg'})
-    assert done.returncode == 0, f'nbdev_docs would fail:\n{done.stderr[-2000:]}'
-    return copy
-
 def test_site_is_complete(processed):
     made = {p.relative_to(processed/'_proc') for p in (processed/'_proc').rglob('*.ipynb')}
     assert made == {p.relative_to(root/'nbs') for p in pages}

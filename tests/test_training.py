@@ -6,7 +6,8 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from torch.utils.data import Dataset
 
-from dsketch_nb.training import Callback, Schedule, Trainer, _Batches, evaluate, load_weights, read_tensors, save_weights, write_tensors
+from dsketch_nb.runs import Callback, read_tensors, write_tensors
+from dsketch_nb.training import Schedule, Trainer, _Batches, evaluate, load_weights, save_weights
 
 # a run as a user's script: it draws digits, and may dawdle and say in which epoch it is
 SCRIPT = '''
@@ -18,7 +19,7 @@ from dsketch_nb.command import stoppable
 from dsketch_nb.decoders import SinglePassPolyLineDecoder
 from dsketch_nb.encoders import SimpleMLPEncoder
 from dsketch_nb.losses import MSELoss
-from dsketch_nb.training import Callback, DecoderWidths, Trainer
+from dsketch_nb.training import DecoderWidths, Trainer
 
 class Memory(torch.utils.data.Dataset):
     def __init__(self, images): self.images = images
@@ -215,3 +216,24 @@ def test_a_folder_is_used_by_one_run(tmp_path):
 def test_resuming_what_never_was_makes_no_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match='no file'): small(output=tmp_path/'run').fit(resume=True)
     assert not (tmp_path/'run').exists()
+
+# ---- threads
+
+def test_a_resumed_run_takes_as_many_threads_as_it_had(tmp_path):
+    "Sums in another order end in other bits: a run that began with two threads goes on with two."
+    from dsketch_nb.classifiers import train_classifier
+    def run(output, epochs, threads, resume=False):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try: return train_classifier('MnistCNN', 'Digits', output, resume, epochs=epochs, batch_size=200, num_workers=0)
+        finally:
+            assert torch.get_num_threads() == threads                       # and the caller's number is untouched
+            torch.set_num_threads(before)
+    whole, other = run(tmp_path/'whole', 2, 2), run(None, 2, 1)
+    run(tmp_path/'run', 1, 2)
+    again = run(tmp_path/'run', 2, 1, resume=True)
+    same = [torch.equal(a, b) for a, b in zip(again.model.parameters(), whole.model.parameters(), strict=True)]
+    assert all(same) and again.history == whole.history and again.test == whole.test
+    assert read_tensors(tmp_path/'run'/'checkpoint.safetensors')[0]['threads'] == 2
+    # where one and two threads do not differ, this shows nothing
+    assert not all(torch.equal(a, b) for a, b in zip(other.model.parameters(), whole.model.parameters()))

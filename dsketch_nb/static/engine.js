@@ -622,14 +622,18 @@ export class Fit {
     this.warm();
   }
 
-  // Back to the start, with the settings as they are now.
-  reset() {
-    const { settings: s, height, width } = this;
+  // Back to the start, with the settings as they are now. A scene starts as it is, at the learning rates of a run's end;
+  // `anew`, it starts from new strokes of its kinds and numbers.
+  reset(anew = false) {
+    const { settings: s, height, width, scene } = this;
     this.random = random(s.seed);
     this.compose = s.compose;
-    this.paper = this.scene?.paper ?? (s.paper === 'mean' ? this.mean() : s.paper);
-    this.groups = this.scene ? this.scene.groups.map(g => new Group(g)) : [this.begin(s.kind, s.strokes)];
-    this.iteration = this.steps = this.begun = 0;
+    this.paper = scene?.paper ?? (s.paper === 'mean' ? this.mean() : s.paper);
+    if (scene && !anew) this.groups = scene.groups.map(g => new Group(g));
+    else if (scene) this.groups = scene.groups.map(g => this.begin(g.kind, g.alpha.length, g.points));
+    else this.groups = [this.begin(s.kind, s.strokes)];
+    this.iteration = this.steps = 0;
+    this.begun = scene && !anew ? -s.iters : 0;
     this.past = new Thinned(100);
     this.curve = new Thinned(300);
     this.held = null;
@@ -644,8 +648,8 @@ export class Fit {
   }
 
   // A group of new strokes.
-  begin(kind, n) {
-    const { settings: s, height, width } = this, points = POLYLINE[kind];
+  begin(kind, n, points = POLYLINE[kind]) {
+    const { settings: s, height, width } = this;
     const { params, colour } = this.fresh(kind, points, n, this.edges.strength);
     const sigma = Array(n).fill(s.sigma * pitch(height, width));
     return new Group({ kind, points, params, colour: s.colour ? colour : Array(3 * n).fill(0), sigma, alpha: Array(n).fill(s.opacity) });
@@ -1016,7 +1020,7 @@ export function server(post, later, now, fps = 25, rest = 3000) {
     },
     reset() {
       pinned = null;
-      fit.reset();
+      fit.reset(true);
     },
     set({ changes }) {
       fit.set(changes);
@@ -1027,6 +1031,16 @@ export function server(post, later, now, fps = 25, rest = 3000) {
       until = fit.iteration + rest;
     },
     look({ at }) { pinned = at === null ? null : fit.past.kept[Math.min(at, fit.past.kept.length - 1)]?.[1] ?? null; },
+    part({ share }) {
+      const moment = fit.moment(), all = Math.ceil(share * fit.count);
+      let left = all;
+      const groups = moment.groups.map(g => {
+        const n = Math.min(left, g.alpha.length);
+        left -= n;
+        return { ...g, params: g.params.subarray(0, 2 * g.points * n), colour: g.colour.subarray(0, 3 * n), sigma: g.sigma.subarray(0, n), alpha: g.alpha.subarray(0, n) };
+      });
+      pinned = share < 1 ? { ...moment, loss: NaN, groups } : null;
+    },
     pick({ row, col }) { return { picked: pinned ? null : fit.pick(row, col) }; },
     stroke({ n }) { return { picked: fit.stroke(n), strokes: fit.count }; },
     hold({ group, stroke, params }) { fit.hold(group, stroke, params); },
