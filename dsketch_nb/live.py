@@ -398,20 +398,23 @@ class LiveOptimiser(ipywidgets.VBox):
         losses:list=LOSS_MENU, # the menu: names, or (words, a loss)
         steps:int=0, # iterations to make at once, so that there is a past to look at
         view:int=400, # pixels of the screen across the picture, if there is room
+        tall:int=420, # pixels of the screen down the picture, at most: it fits a projector
         fps:float=15., # pictures a second
         iters:int=3000, # a start ends after so many iterations
         **settings, # sigma2, and other fields of Settings; if none says otherwise, 500 lines in colour, 200 pixels wide
     ):
-        self.run, self.view = LiveRun(image, loss, **settings), view
+        self.run = LiveRun(image, loss, **settings)
+        height, width = self.run.target.shape[1:]
+        self.view = max(1, min(view, round(tall*width/height)))
         for _ in range(steps): self.run.step()
         self.runner, self.pinned, self.screen = Runner(self.run, self.refresh, fps, iters), None, threading.RLock()
         self._make_controls(loss, losses)
         self._make_display()
-        rows = {'flex_flow': 'row wrap'}
-        column = {'max_width': '100%', 'margin': '0 1em 0 0'}
-        super().__init__([ipywidgets.HBox([*self.buttons.values(), self.download], layout=rows),
-            ipywidgets.HBox([ipywidgets.VBox([self.picture, self.caption, self.scrubber], layout=column),
-                             ipywidgets.VBox([self.curve, self.target], layout=column)], layout=rows), *self.controls.values()])
+        row, column = {'flex_flow': 'row wrap'}, {'max_width': '100%', 'margin': '0 1em 0 0'}
+        buttons = ipywidgets.HBox([*self.buttons.values(), *self.downloads.values()], layout=row)
+        seen = ipywidgets.VBox([self.picture, self.caption, self.scrubber], layout=column)
+        side = ipywidgets.VBox([buttons, *self.controls.values(), self.curve], layout=column | {'flex': '1 1 300px', 'min_width': '0'})
+        super().__init__([ipywidgets.HBox([seen, side, self.target], layout=row)])
         self.runner.do(lambda: None)                           # a first look; if need be it compiles, in the thread
 
 # %% ../nbs/22_live.ipynb #49bcd944
@@ -422,7 +425,9 @@ def _make_controls(self:LiveOptimiser, loss, losses):
                 reset=('undo', "Back to the random start, with the settings as they are"))
     self.buttons = {k: ipywidgets.Button(description=k, icon=icon, tooltip=tip, layout={'width': 'auto'}) for k, (icon, tip) in todo.items()}
     for k, b in self.buttons.items(): b.on_click(lambda _, k=k: self._press(k))
-    self.download = Download(self.svg_file, label='SVG', title='Save the drawing on the screen as an SVG file')
+    save = dict(SVG=(self.svg_file, 'Save the drawing on the screen as vectors'), PNG=(self.png_file, 'Save the drawing on the screen, four times as fine'),
+                GIF=(self.gif_file, 'Save the strokes on their way as a film'))
+    self.downloads = {k: Download(make, label=k, title=title) for k, (make, title) in save.items()}
     self.scrubber = control('look back', 100, (0, 100), 'What has been, in per cent: 0 is the start, 100 is now')
     s = self.run.settings
     kinds = [COUNTS[g.kind] for g in self.run.scene.groups]
@@ -490,11 +495,29 @@ def refresh(self:LiveOptimiser):
 
 # %% ../nbs/22_live.ipynb #fa9c1264
 @patch
+def _moment(self:LiveOptimiser):
+    "What is on the screen, for a file."
+    if self.shown is None: raise ValueError("nothing is drawn yet: wait for the first picture")
+    return self.shown
+
+@patch
 def svg_file(self:LiveOptimiser)->tuple: # name, type, bytes
-    "The drawing on the screen as a file."
-    m = self.shown
-    if m is None: raise ValueError("nothing is drawn yet: wait for the first picture")
+    "The drawing on the screen as vectors."
+    m = self._moment()
     return f'{self.run.name}-{m.iteration}.svg', 'image/svg+xml', m.scene.to_svg().encode()
+
+@patch
+def png_file(self:LiveOptimiser)->tuple: # name, type, bytes
+    "The drawing on the screen as pixels, four times as fine as it was fitted."
+    m = self._moment()
+    return f'{self.run.name}-{m.iteration}.png', 'image/png', png(m.scene.image(4*max(m.scene.size)))
+
+@patch
+def gif_file(self:LiveOptimiser)->tuple: # name, type, bytes
+    "What has been as a film: the target beside the drawing."
+    frames, f, m = self.film(40), io.BytesIO(), self._moment()
+    frames[0].save(f, 'gif', save_all=True, append_images=frames[1:], duration=[100]*(len(frames) - 1) + [2000], loop=0)
+    return f'{self.run.name}-{m.iteration}.gif', 'image/gif', f.getvalue()
 
 @patch
 def save_svg(self:LiveOptimiser,
@@ -525,6 +548,14 @@ def film(self:LiveOptimiser, n:int=16)->list: # of Pillow images
         frames[-1].paste(target, (0, 0))
         if m: frames[-1].paste(to_image(m.draw()), (target.width + 4, 0))
     return frames
+
+@patch
+def save_gif(self:LiveOptimiser,
+    path, # the file to write
+):
+    "Write the film, from the kernel."
+    data = self.gif_file()[2]
+    with replacing(path) as tmp: tmp.write_bytes(data)
 
 @patch
 def _repr_mimebundle_(self:LiveOptimiser, **kwargs):

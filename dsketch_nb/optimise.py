@@ -102,8 +102,7 @@ def step(self:ImageOptimiser):
 def clamp(self:ImageOptimiser):
     "Positions onto the canvas, colours and opacities into [0, 1]."
     for g in self.scene.groups:
-        inside = torch.minimum(torch.maximum(g.params, -self.half), self.half)
-        g.params.copy_(inside)
+        g.params.copy_(g.primitive.within(g.params, self.half))
         for x in (g.colour, g.alpha):
             if x is not None and x.requires_grad: x.clamp_(0, 1)
 

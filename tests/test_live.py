@@ -537,3 +537,18 @@ def test_on_a_phone_it_fits(page):
     for part in [cell.get_by_role('img', name='drawn with'), cell.get_by_role('img', name='Loss over'), button(cell, 'SVG'), *cell.get_by_role('slider').all(), *cell.get_by_role('combobox').all()]:
         box = part.bounding_box()
         assert box and box['width'] > 30 and box['x'] + box['width'] <= right + 1, box
+
+def test_it_fits_a_projector_and_its_pictures_can_be_kept(tmp_path):
+    portrait = Image.new('RGB', (60, 120), 'teal')
+    live = LiveOptimiser(portrait, view=640, tall=400, width=30, lines=10, steps=5)
+    assert live.runner.wait(60) and (live.view, live.picture.width) == (200, 200)             # 400 pixels down the screen, not 1,280
+    row, = live.children
+    assert live.picture in row.children[0].children and {*live.buttons.values()} <= {*row.children[1].children[0].children}    # controls beside the picture
+    assert LiveOptimiser(Image.new('RGB', (120, 60)), view=300, width=30, lines=10).view == 300
+    name, kind, data = live.png_file()
+    assert (name, kind, Image.open(io.BytesIO(data)).size) == ('drawing-5.png', 'image/png', (120, 240))
+    live.save_gif(tmp_path/'a.gif')
+    film = Image.open(tmp_path/'a.gif')
+    assert film.n_frames > 1 and film.size == (64, 60) and live.gif_file()[:2] == ('drawing-5.gif', 'image/gif')
+    assert [o.label for o in live.downloads.values()] == ['SVG', 'PNG', 'GIF']
+    live.close()
