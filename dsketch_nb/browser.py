@@ -90,7 +90,7 @@ def _plain(scene):
     groups = []
     for g in filter(len, scene.groups):
         path, one = g.path(), torch.ones(len(g))
-        groups.append(dict(kind='beziers' if g.curved else g.kind, points=path.shape[1], chords=g.segments, params=_numbers(path, 5),
+        groups.append(dict(kind='beziers' if g.curved else g.kind if g.kind in ('points', 'segments') else 'polylines', points=path.shape[1], chords=g.chords, params=_numbers(path, 5),
                            colour=_numbers(torch.zeros(len(g), 3) if g.colour is None else g.colour.clamp(0, 1), 4),
                            sigma=_numbers(g.sigma2.sqrt(), 6), alpha=_numbers(one if g.alpha is None else g.alpha.clamp(0, 1), 4)))
     if not groups: raise ValueError("the scene holds no strokes: there is nothing to show")
