@@ -10,6 +10,8 @@ __all__ = ['ByName', 'whole_number', 'options', 'build', 'add_flags', 'add_class
 import argparse, inspect, signal, sys, threading, time, _thread
 from contextlib import contextmanager
 from numbers import Integral
+from types import UnionType
+from typing import get_args
 
 # %% ../nbs/03_command.ipynb #99a103bd
 from fastcore.docments import docments
@@ -62,6 +64,8 @@ def build(
 # %% ../nbs/03_command.ipynb #9bf46efa
 def _add_flag(parser, name, kind, value, text):
     "One parameter as one flag."
+    # float|None is a float that may be left out
+    if isinstance(kind, UnionType): kind = next(o for o in get_args(kind) if o is not type(None))
     flag = '--' + name.replace('_', '-')
     text = ' '.join(text.split()).replace('%', '%%') if isinstance(text, str) else ''
     shown = '' if value is None or value == '' else f' (default {value:.6g})' if isinstance(value, float) else f" (default {' '.join(map(str, value))})" if isinstance(value, (tuple, list)) else f' (default {value})'
