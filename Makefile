@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test lab docs bench readme clean
+.PHONY: help demo test quick lab docs bench readme package clean
 help:        ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -34,6 +34,9 @@ test: $(VENV)/.dev   ## notebooks are clean and exported, every page runs, every
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/fresh.py $(VENV)/pictures
 	NBDEV_TEST_RAN="$(abspath $(VENV))/pictures" $(BIN)/python -m pytest -q tests $(ARGS)
 
+quick: $(VENV)/.dev  ## the core rooms on a few examples, under two minutes
+	DSKETCH_QUICK=1 $(BIN)/python -m pytest -q tests/test_rooms.py tests/test_raster.py tests/test_draw.py tests/test_losses.py tests/test_scene.py tests/test_models.py $(ARGS)
+
 lab: $(VENV)/.dev    ## open the notebooks in JupyterLab
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter lab nbs/index.ipynb
 
@@ -47,5 +50,11 @@ bench: $(VENV)/.dev  ## measure this machine: every backend on the same workload
 readme: $(VENV)/.dev ## write README.md from nbs/index.ipynb
 	$(BIN)/python tests/in_step.py --write-readme
 
+package: $(VENV)/.dev ## sdist and wheel, checked, and the wheel used in an empty folder
+	rm -rf dist build
+	$(BIN)/python -m build --quiet
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python tests/smoke.py dist
+
 clean:       ## remove the environment and everything that was built
-	rm -rf $(VENV) _docs _proc demo *.egg-info
+	rm -rf $(VENV) _docs _proc demo build dist *.egg-info

@@ -6,16 +6,17 @@
 __all__ = ['CLOSEST', 'closest_profile', 'sharpened']
 
 # %% ../nbs/08_sharp.ipynb #89646fcd
-import math
+import math, warnings
+from functools import lru_cache
 
 # %% ../nbs/08_sharp.ipynb #7ccb373f
 import numpy as np
 import torch
-from numba import njit
 
 # %% ../nbs/08_sharp.ipynb #2352e605
-from .draw import _log_eps, _pairs, _strokes
-from .scene import HAIRLINE, PROFILES, Scene, plain_profile
+from .command import whole_number
+from .draw import _log_eps, _pairs, _strokes, jit
+from .scene import HAIRLINE, PROFILES, Profile, Scene, plain_profile
 
 # %% ../nbs/08_sharp.ipynb #f2c5ad01
 CLOSEST = .815 # strength at which a step of as much ink is nearest to exp(-d^2/sigma^2)
@@ -24,39 +25,41 @@ def closest_profile(
     sigma:float, # in pixels
     point:bool=False, # True for a point, whose ink is an area
 )->list: # [(width in pixels, strength)]
-    "One stroke with as much ink as exp(-d^2/sigma^2), and as near to it as one stroke can be."
+    "The one stroke nearest to exp(-d^2/sigma^2) of those with as much ink."
     (width, strength), = plain_profile(sigma, point)
     if not width: return [(width, strength)]
     e = min(1., max(CLOSEST, 1.1/width))
     return [(width/(math.sqrt(e) if point else e), strength*e)]
 
-PROFILES['closest'] = lambda layers: closest_profile
+PROFILES['closest'] = Profile(lambda layers: closest_profile)
 
 # %% ../nbs/08_sharp.ipynb #1f0a3c24
 _REACH = 1.6 # times sigma, and 1.5 pixels: as far as a fitted stroke may grow
 
+@torch.no_grad()
 def _near(scene):
-    "For each pixel that strokes come near: itself, where its list begins, then the strokes and their distances in pixels, bottom first."
-    groups = [g for g in scene.groups if len(g)]
-    vertices, sigma2, _, _, offsets = scene._merged(groups, True)
+    "Pixels that strokes come near, where each one's list begins, strokes and distances, bottom first."
+    vertices, sigma2, _, _, offsets = scene.merged()
     reach = (_REACH*sigma2.sqrt() + 1.5*scene.pitch)**2 / _log_eps(sigma2.dtype)
-    st, _ = _strokes(vertices.detach(), scene.size, reach.detach(), None, None, 'softor', None, offsets, None, None, scene.pitch)
+    st, _ = _strokes(vertices, scene.size, reach, None, None, 'softor', None, offsets, None, None,
+                     scene.pitch)
     stroke, pixel, x = _pairs(st)
     d = (x * st.sigma2[stroke]).sqrt() / scene.pitch
     order = pixel.argsort(stable=True)
     where, count = pixel[order].unique_consecutive(return_counts=True)
     first = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    return [t.cpu().numpy() for t in (where, first, stroke[order], d[order].double())]
+    return [t.cpu().numpy() for t in (where, first, stroke[order], d[order].cpu().double())]
 
 # %% ../nbs/08_sharp.ipynb #4017e7bf
-_jit = njit(nogil=True, error_model='numpy', cache='__file__' in globals())
+_jit = jit(nogil=True, error_model='numpy')
 
 @_jit
 def _clip(x): return min(max(x, 0.), 1.)
 
 @_jit
-def _sharp(where, first, stroke, d, half, alpha, colour, paper, ink, picture, target, g_half, g_alpha, g_colour):
-    "Draw sharp strokes into `picture` [pixels, 3], and add the gradients of half its squared distance to `target`."
+def _sharp(where, first, stroke, d, half, alpha, colour, paper, ink, picture, target,
+           g_half, g_alpha, g_colour):
+    "Draw sharp strokes into `picture` [pixels, 3]; add gradients of half its squared distance to `target`."
     under, cover, grad = np.empty((len(stroke), 3)), np.empty(len(stroke)), np.empty(3)
     for p in range(len(where)):
         now = picture[where[p]]
@@ -76,48 +79,112 @@ def _sharp(where, first, stroke, d, half, alpha, colour, paper, ink, picture, ta
                 g_colour[s, c] += grad[c]*a*(under[k, c] if ink else 1.)
                 grad[c] *= 1 - a*(1 - colour[s, c] if ink else 1.)
             g_alpha[s] += g*cover[k]
-            edge = (1. if 0 < half[s] - d[k] + .5 < 1 else 0.) + (1. if 0 < -half[s] - d[k] + .5 < 1 else 0.)
+            edge = (0 < half[s] - d[k] + .5 < 1) + (0 < -half[s] - d[k] + .5 < 1)
             g_half[s] += g*alpha[s]*edge
+
+# %% ../nbs/08_sharp.ipynb #sharp002
+def _levels(first):
+    "For each depth, the places in the lists at which pixels have a stroke, and which pixels these are."
+    count = np.diff(first)
+    deep = np.argsort(-count, kind='stable')
+    for k in range(count.max(initial=0)):
+        pixels = deep[:np.searchsorted(-count[deep], -k)]
+        yield first[pixels] + k, pixels
+
+def _sharp_numpy(where, first, stroke, d, half, alpha, colour, paper, ink, picture, target,
+                 g_half, g_alpha, g_colour):
+    "As `_sharp`, in numpy."
+    now, under, levels = np.tile(paper, (len(where), 1)), np.empty((len(stroke), 3)), list(_levels(first))
+    inner, outer = half[stroke] - d + .5, -half[stroke] - d + .5
+    cover, rgb = inner.clip(0, 1) - outer.clip(0, 1), colour[stroke]
+    a = (cover*alpha[stroke])[:, None]
+    for k, p in levels:
+        under[k] = now[p]
+        now[p] += a[k]*((rgb[k] - 1)*now[p] if ink else rgb[k] - now[p])
+    picture[where] = now
+    change = (rgb - 1)*under if ink else rgb - under
+    through, grad, on_top = 1 - a*(1 - rgb if ink else 1), now - target[where], np.empty_like(under)
+    for k, p in reversed(levels):
+        on_top[k] = grad[p]
+        grad[p] *= through[k]
+    g = (on_top*change).sum(1)
+    np.add.at(g_colour, stroke, on_top*a*(under if ink else 1))
+    np.add.at(g_alpha, stroke, g*cover)
+    edge = ((0 < inner) & (inner < 1)).astype(float) + ((0 < outer) & (outer < 1))
+    np.add.at(g_half, stroke, g*alpha[stroke]*edge)
+
+@lru_cache(None)
+def _kernel():
+    "The compiled kernel if it runs here, tried on one stroke of one pixel; else the one in numpy."
+    if not hasattr(_sharp, 'py_func'): return _sharp_numpy
+    one, lists = np.ones(1), (np.zeros(1, int), np.arange(2), np.zeros(1, int), np.zeros(1))
+    rgb = [np.ones((1, 3)) for _ in range(4)]
+    try: _sharp(*lists, one, one, rgb[0], rgb[1][0], True, rgb[2], rgb[3], one.copy(), one.copy(), rgb[1].copy())
+    except Exception as e:
+        why = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
+        warnings.warn(f"numba does not run here, so numpy fits strokes, more slowly: {why}", stacklevel=3)
+        return _sharp_numpy
+    return _sharp
+
+# %% ../nbs/08_sharp.ipynb #sharp004
+def _fitted(scene, target, iters, colour):
+    "The fields of a scene's strokes, fitted to `target` [pixels, 3] by Adam."
+    half, alpha, rgb, point = _fields(scene)
+    near, ink, paper = _near(scene), scene.compose != 'paint', np.array(scene.paper)
+    log_half, most = half.log(), half.log() + math.log(1.4)
+    # viewers differ in how they show hairlines, so no stroke becomes one
+    least = half.clamp(max=HAIRLINE/2).log()
+    fitted = [(log_half, .03), (alpha, .02)]
+    if colour and scene.compose != 'softor': fitted.append((rgb, .02))
+    groups = [dict(params=[p], lr=lr) for p, lr in fitted]
+    optimiser = torch.optim.Adam(groups, betas=(.8, .95))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(iters, 1), 1e-3)
+    picture, step = np.empty_like(target), _kernel()
+    for _ in range(iters):
+        grads = [torch.zeros_like(x) for x in (half, alpha, rgb)]
+        values = [x.numpy() for x in (log_half.exp(), alpha, rgb)]
+        step(*near, *values, paper, ink, picture, target, *(x.numpy() for x in grads))
+        log_half.grad, alpha.grad, rgb.grad = grads[0]*log_half.exp(), *grads[1:]
+        optimiser.step()
+        schedule.step()
+        log_half.clamp_(least, most)
+        alpha.clamp_(0, 1)
+        rgb.clamp_(0, 1)
+    return log_half.exp(), alpha, rgb, point
 
 # %% ../nbs/08_sharp.ipynb #09a009e2
 def _fields(scene):
-    "Half-widths in pixels, opacities [N] and colours [N, 3] of the closest profile, and which strokes are points."
+    "Half-widths in pixels, opacities [N] and colours [N, 3] of the closest profile; which are points."
     strokes = scene.strokes()
     marks = [closest_profile(s.sigma, s.point)[0] for s in strokes]
     half = torch.tensor([w/2 for w, _ in marks], dtype=torch.float64)
     alpha = torch.tensor([s.alpha*e for s, (_, e) in zip(strokes, marks)], dtype=torch.float64)
-    return half, alpha, torch.tensor([s.colour for s in strokes], dtype=torch.float64), torch.tensor([s.point for s in strokes])
+    colour = torch.tensor([s.colour for s in strokes], dtype=torch.float64)
+    return half, alpha, colour, torch.tensor([s.point for s in strokes])
 
+def _with_fields(scene, half, alpha, rgb, point):
+    "The scene with these half-widths in pixels, opacities and colours."
+    sigma2 = (torch.where(point, half, half*2/math.sqrt(math.pi)) * scene.pitch)**2
+    counts = [len(g) for g in scene.groups]
+    for g, s, a, c in zip(scene.groups, *(x.split(counts) for x in (sigma2, alpha, rgb))):
+        g.sigma2, g.alpha = (torch.nn.Parameter(x.to(g.params), requires_grad=False) for x in (s, a))
+        if g.colour is not None: g.colour = torch.nn.Parameter(c.to(g.params))
+    return scene
+
+@torch.inference_mode(False)
+@torch.no_grad()
 def sharpened(
     scene:Scene,
     iters:int=80, # of the optimisation, a hundredth of a second each for 1,000 strokes
     colour:bool=True, # whether colours may change too
 )->Scene: # its `to_svg('plain')` looks like the raster of scene
-    "Plain strokes whose widths, opacities and colours are fitted to a soft drawing."
-    if iters % 1 != 0 or iters < 0: raise ValueError(f"iters {iters} must be a whole number of 0 or more")
+    "A copy whose widths, opacities and colours are fitted, so that its plain strokes show `scene`."
+    whole_number(iters, 'iters', 0)
     out = scene.copy()
     if not len(scene): return out
-    half, alpha, rgb, point = _fields(scene)
-    with torch.no_grad(): target = scene.draw().clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0).reshape(-1, 3).double().cpu().contiguous().numpy()
-    near, ink, paper = _near(scene), scene.compose != 'paint', np.array(scene.paper)
-    # hairlines are a matter of taste among viewers: no stroke becomes one
-    log_half, least, most = half.log(), half.clamp(max=HAIRLINE/2).log(), half.log() + math.log(1.4)
-    fitted = [log_half, alpha] + ([rgb] if colour and scene.compose != 'softor' else [])
-    optimiser = torch.optim.Adam([dict(params=[p], lr=lr) for p, lr in zip(fitted, (.03, .02, .02))], betas=(.8, .95))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(iters, 1), 1e-3)
-    picture = np.empty_like(target)
-    for _ in range(iters):
-        grads = [torch.zeros_like(x) for x in (half, alpha, rgb)]
-        _sharp(*near, log_half.exp().numpy(), alpha.numpy(), rgb.numpy(), paper, ink, picture, target, *(x.numpy() for x in grads))
-        log_half.grad, alpha.grad, rgb.grad = grads[0]*log_half.exp(), *grads[1:]
-        optimiser.step(); schedule.step()
-        log_half.clamp_(least, most), alpha.clamp_(0, 1), rgb.clamp_(0, 1)
-    return _with_fields(out, log_half.exp(), alpha, rgb, point)
+    seen = scene.draw().clamp(0, 1).expand(3, -1, -1)
+    target = np.ascontiguousarray(seen.permute(1, 2, 0).reshape(-1, 3).cpu().double().numpy())
+    # whatever the default device is, tensors made from here on belong on the CPU
+    with torch.device('cpu'): return _with_fields(out, *_fitted(scene, target, int(iters), colour))
 
-def _with_fields(scene, half, alpha, rgb, point):
-    "The scene with these half-widths in pixels, opacities and colours."
-    sigma2 = (torch.where(point, half, half*2/math.sqrt(math.pi)) * scene.pitch)**2
-    for g, s, a, c in zip(scene.groups, *(x.split([len(g) for g in scene.groups]) for x in (sigma2, alpha, rgb))):
-        g.sigma2, g.alpha = (torch.nn.Parameter(x.to(g.params), requires_grad=False) for x in (s, a))
-        if g.colour is not None: g.colour = torch.nn.Parameter(c.to(g.params))
-    return scene
+PROFILES['fitted'] = Profile(lambda layers: plain_profile, sharpened)

@@ -97,11 +97,6 @@ def process(copy):
     run = ('from nbdev.quarto import refresh_quarto_yml, nbdev_sidebar; from nbdev.serve import proc_nbs\n'
            'refresh_quarto_yml(); nbdev_sidebar.__wrapped__(); proc_nbs(n_workers=0)')       # 0: all in this process
 
-    raw, kept = markdown(cells[1:], out.parent, out.stem), []
-    def aside(m):                                                   # Pandoc takes long over pictures inside a page, and changes nothing in them
-        kept.append(m[2])
-        return f'{m[1]}{{=html}}\n<!--raw {len(kept) - 1}-->\n{m[1]}\n'
-    raw = re.sub(r'^(`{3,})\{=html\}\n(.*?)\n\1$', aside, raw, flags=re.S | re.M)
     done = subprocess.run([sys.executable, '-W', 'ignore', '-c', run], cwd=copy, capture_output=True, text=True,
                           env=os.environ | {'PYTHONPATH': str(copy), 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'agg'})
     assert done.returncode == 0, f'nbdev_docs would fail:\n{done.stderr[-2000:]}'

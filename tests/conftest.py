@@ -16,6 +16,24 @@ if not torch.cuda.is_available(): os.environ.setdefault('TRITON_INTERPRET', '1')
 settings.register_profile('same', derandomize=True)
 if not os.environ.get('DSKETCH_LONG'): settings.load_profile('same')
 
+def pytest_collection_modifyitems(items):
+    "`make quick`: two examples of each property, and nothing that starts a process of its own."
+    if not os.environ.get('DSKETCH_QUICK'): return
+    for item in items:
+        known = getattr(item.obj, '_hypothesis_internal_use_settings', None)
+        if known: item.obj._hypothesis_internal_use_settings = settings(known, max_examples=2)
+        if 'subprocess' in item.function.__code__.co_names: item.add_marker(pytest.mark.skip(reason='starts a process; not in the quick tier'))
+
+@pytest.fixture(params=['float32', 'float64'])
+def dtype(request):
+    "Each floating-point precision that is drawn in."
+    return getattr(torch, request.param)
+
+@pytest.fixture(params=['cpu', *(['cuda'] if torch.cuda.is_available() else []), *(['mps'] if torch.backends.mps.is_available() else [])])
+def device(request):
+    "Each device that this machine has."
+    return request.param
+
 root = Path(__file__).parent.parent
 QUIET = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 

@@ -47,6 +47,6 @@ def test_the_file_shows_the_strokes():
 def test_pens_and_what_is_too_faint():
     scene = Scene(10, 10).add('points', [[[0., 0.]], [[.5, .5]], [[.2, .2]]], ['#101010', '#f00000', 'black'], alpha=[1., 1., .05])
     assert {k: len(v) for k, v in pen_lines(scene, ('black', 'red', 'blue')).items()} == {'black': 1, 'red': 1, 'blue': 0}
-    for bad, what in ((dict(pens=()), 'pens'), (dict(pen=-1.), 'pen -1'), (dict(plot_width=float('nan')), 'plot_width nan'), (dict(pens=('blak',)), 'blak')):
+    for bad, what in ((dict(pens=()), 'pens'), (dict(pen=-1.), 'pen -1'), (dict(plot_width=float('nan')), 'plot_width nan'), (dict(pens=('blak',)), 'blak'), (dict(chord_error=0.), 'chord_error 0')):
         with pytest.raises(ValueError, match=what): plot_svg(scene, **bad)
     assert '<path' not in plot_svg(Scene(3, 3))
