@@ -284,8 +284,8 @@ def start(
             sys.exit(130)
 
 # %% ../nbs/03_command.ipynb #387c694f
-def imageopt(): start('imageopt')
-def autoencoder_experiment(): start('autoencoder-experiment')
-def train_classifiers(): start('train_classifiers')
-def train_classifiers_barlow(): start('train_classifiers_barlow')
-def evaluate_one_shot(): start('evaluate_one_shot')
+def imageopt(argv=None): start('imageopt', argv)
+def autoencoder_experiment(argv=None): start('autoencoder-experiment', argv)
+def train_classifiers(argv=None): start('train_classifiers', argv)
+def train_classifiers_barlow(argv=None): start('train_classifiers_barlow', argv)
+def evaluate_one_shot(argv=None): start('evaluate_one_shot', argv)

@@ -74,20 +74,17 @@ def _by_stem(files, same=lambda stem: stem):
 def _regardless_of_case(stem): return unicodedata.normalize('NFC', stem).casefold()
 
 # %% ../nbs/23_imageopt_command.ipynb #a3c81a53
-def _failed(o): return getattr(o, 'error', None) or sys.exc_info()[1]
-
 class _Results(Callback):
     "NAME.png, .pdf, .svg and .safetensors, and a line for results.csv; nothing if the run fails."
     def __init__(self, folder, image): self.stem, self.image = Path(folder)/result_stem(image), image
     def before_fit(self, o): self.start = time.perf_counter()
     @torch.no_grad()
     def after_fit(self, o):
-        if _failed(o): return
+        if o.error: return
         self.seconds, self.stopped = time.perf_counter() - self.start, o.stopped
         save_all(o.scene, self.stem)
         o.scene.save(f'{self.stem}.safetensors')
-        mse = (o.scene.draw() - o.target).square().mean().item()
-        self.row = dict(image=self.image, strokes=len(o.scene), iterations=o.iteration, loss=min(o.history, default=math.nan), psnr=-10*math.log10(mse) if mse else math.inf, seconds=round(self.seconds, 2))
+        self.row = dict(image=self.image, strokes=len(o.scene), iterations=o.iteration, loss=min(o.history, default=math.nan), psnr=o.psnr(), seconds=round(self.seconds, 2))
 
     def add(self):
         "The line, after those that other processes have written."
@@ -166,7 +163,7 @@ def imageopt_folder(
 # %% ../nbs/23_imageopt_command.ipynb #03b7d5a3
 def _settings_of(preset, loss, checkpoint_steps, kwargs):
     "The settings of each image; what cannot be done is refused before anything is done."
-    name, values = preset_values(preset, loss)
+    name, values = preset_values(preset, loss, kwargs)
     values = {**values, **kwargs}
     s = Settings(**{k: v for k, v in values.items() if k in options(Settings)})
     check_counts(s.crs_points, s.init_sigma2, **{k: getattr(s, k) for k in COUNTS.values()})
@@ -216,9 +213,11 @@ def _parser(argv):
     p.add_argument('--init', metavar='DRAWING', help='start from the strokes of a file, .svg or .safetensors, in place of random ones')
     with one_line_errors(p):
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-        for f in ('--preset', '--loss'): first.add_argument(f, nargs='?')
+        counts = set(COUNTS.values())
+        for f in ('preset', 'loss', 'init', *counts): first.add_argument(f'--{f}', nargs='?')
         named = first.parse_known_args(argv)[0]
-        loss, values = preset_values(named.preset if named.preset in PRESETS else None, named.loss)
+        loss, values = preset_values(named.preset if named.preset in PRESETS else None, named.loss,
+                                     {k for k in counts if getattr(named, k) is not None}, bool(named.init))
     p.add_argument('--loss', default=loss, metavar='LOSS', help=f"what the strokes are asked for: {', '.join(sorted(Loss.known))} (default {loss})")
     add_flags(p, Settings, **values)
     out = p.add_argument_group('what is written; with none of these, IMAGE-strokes.png, .pdf and .svg in the current folder (IMAGE-strokes-2 where those are there already)')
@@ -253,7 +252,7 @@ class _Outputs(Callback):
         if self.o.init_raster: opt.scene.save_png(self.o.init_raster)
         if self.o.init_pdf: save_vectors(opt.scene, self.o.init_pdf)
     def after_fit(self, opt):
-        if _failed(opt): return
+        if opt.error: return
         if self.o.final_raster: opt.scene.save_png(self.o.final_raster)
         if self.o.final_pdf: save_vectors(opt.scene, self.o.final_pdf)
         if self.o.scene: opt.scene.save(self.o.scene)

@@ -72,7 +72,7 @@ class _Record(Callback):
         if self.run.past.wants(o.iteration): self.run.past.add(o.iteration, Moment(o.iteration, o.loss, copy.deepcopy(o.scene)))
 
 # %% ../nbs/22_live.ipynb #9096029e
-LIVE = dict(width=200, lines=500, colour=True, opacity=1., model='ink', lr=.01)     # unless something else is asked for
+LIVE = dict(width=200, lines=500, colour=True, opacity=1., compose='ink', lr=.01)     # unless something else is asked for
 CLOCKED = ('iters', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'opt_sigma2', 'sigma2_lr', 'restarts', 'reseed', 'final_lr', 'invert_sketch')
 
 def _check_number(name, value):
@@ -118,7 +118,7 @@ def reset(self:LiveRun):
     "Back to the start: the same random strokes, with the settings as they are now."
     s = _settings(self.sigma2, self.settings)
     loss, scene = _loss_fn(self.loss, self.target), first_scene(self.target, s)
-    optimiser = torch_optimiser(s.optimiser, s.betas)(parameter_groups(scene, s.lr, s.colour_lr, s.opt_opacity, [], None), lr=s.lr)
+    optimiser = torch_optimiser(s.optimiser, s.betas)(parameter_groups(scene, s), lr=s.lr)
     self.rates = [g['lr']/s.lr for g in optimiser.param_groups]                # colours may learn at a multiple of the places' rate
     self.g = torch.Generator().manual_seed(s.seed + 2**33)                     # for strokes that join later
     self.past, self.curve, self.marks = Thinned(self._most(scene)), Thinned(300), []
@@ -174,11 +174,11 @@ def _resize(self:LiveRun, kind, n):
 # %% ../nbs/22_live.ipynb #addc8fae
 @patch
 def set(self:LiveRun,
-    **changes, # sigma2, lr, loss, model, or how many lines, points, beziers, crs (of kinds that are there)
+    **changes, # sigma2, lr, loss, compose, or how many lines, points, beziers, crs (of kinds that are there)
 ):
     "New settings from the next step on; all of them, or none if one of them is wrong."
     kinds = {COUNTS[g.kind]: g.kind for g in self.scene.groups}
-    allowed = ('sigma2', 'lr', 'loss', 'model', *kinds)
+    allowed = ('sigma2', 'lr', 'loss', 'compose', *kinds)
     for k, v in changes.items():
         if k not in allowed: raise ValueError(f"{k} cannot be changed on the way: expected one of {', '.join(allowed)}")
         if k in kinds: whole_number(v, k)                           # one stroke of each kind stays
@@ -188,7 +188,7 @@ def set(self:LiveRun,
     check_counts(s.crs_points, sigma2, **{k: settings[k] for k in kinds})
     loss = _loss_fn(changes['loss'], self.target) if 'loss' in changes else self.o.loss_fn
     # nothing is wrong
-    self.sigma2, self.settings, self.loss, self.o.loss_fn, self.scene.compose = sigma2, settings, changes.get('loss', self.loss), loss, s.model
+    self.sigma2, self.settings, self.loss, self.o.loss_fn, self.scene.compose = sigma2, settings, changes.get('loss', self.loss), loss, s.compose
     with torch.no_grad():
         for g in self.scene.groups: g.sigma2.fill_(sigma2 * self.scene.pitch**2)
     for g, rate in zip(self.o.optimiser.param_groups, self.rates): g['lr'] = s.lr*rate
@@ -200,7 +200,7 @@ def set(self:LiveRun,
 def _mark(name, value):
     "A change in few words."
     if name == 'loss': return value if isinstance(value, str) else type(value).__name__
-    return value if name == 'model' else f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
+    return value if name == 'compose' else f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
 
 # %% ../nbs/22_live.ipynb #4f1861d7
 _at_work = weakref.WeakSet()
@@ -437,7 +437,7 @@ def _make_controls(self:LiveOptimiser, loss, losses):
     menu = [(o, o) if isinstance(o, str) else o for o in losses]
     if loss not in [o for _, o in menu]: menu.insert(0, (_mark('loss', loss), loss))
     made['loss'] = control('loss', loss, menu, 'What the strokes are asked for')
-    made['model'] = control('model', s['model'], ['ink', 'paint'], 'Ink multiplies; paint covers, later strokes on top')
+    made['compose'] = control('compose', s['compose'], ['ink', 'paint'], 'Ink multiplies; paint covers, later strokes on top')
     self.controls = made
     for k, c in made.items(): c.observe(lambda change, k=k: self.runner.do(lambda: self._follow(k)), 'value')
     self.scrubber.observe(self._scrub, 'value')
@@ -461,7 +461,7 @@ def _follow(self:LiveOptimiser, name):
     "Do what a control says now: of a slider's many values on its way, those that nobody waited for are left out."
     value, run = self.controls[name].value, self.run
     if value == {'loss': run.loss, 'sigma2': run.sigma2, **run.settings}.get(name): return
-    if name == 'model': self.picture.caption = f'{value}: its kernels may have to be compiled first, for some seconds'
+    if name == 'compose': self.picture.caption = f'{value}: its kernels may have to be compiled first, for some seconds'
     run.set(**{name: value})
 
 @patch
