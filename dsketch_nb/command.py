@@ -166,8 +166,8 @@ _WAIT_FOR = 'numba', 'llvmlite', 'triton', 'concurrent'      # never for long; t
 def stoppable(
     *signals, # which to answer; SIGINT, that is Ctrl-C, and SIGTERM unless given
 ):
-    "Within, SIGTERM does what Ctrl-C does: it raises KeyboardInterrupt; and both wait until that can be borne. In another thread than the main one, nothing changes."
-    before, asked, mine = {}, signal.SIGINT, sys._getframe(2)         # what lies below the `with` is none of our business
+    "Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does. Delivery is postponed while numba, LLVM, Triton or a thread pool is on the stack. In another thread than the main one, nothing changes."
+    before, asked, mine = {}, signal.SIGINT, sys._getframe(2)         # only frames above the `with` are looked at
     def stop(s, frame):
         nonlocal asked
         asked, at = s, frame
@@ -188,7 +188,7 @@ def stoppable(
     finally:
         sys.unraisablehook = hook
         for s, handler in before.items(): signal.signal(s, handler)
-        mine = None                                                   # a frame keeps all that it knows
+        mine = None                                                   # a frame kept alive keeps all its variables
 
 # %% ../nbs/03_command.ipynb #32d506f0
 def plain_text(
