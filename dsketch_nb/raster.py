@@ -65,8 +65,9 @@ def line_edt2(
     "Squared Euclidean distance from every cell to each segment (Mihai & Hare 2021)."
     a, b = _at_every_cell(lines, grid, (2, 'D')).unbind(-grid.dim()-1)
     m = b - a
-    # a stroke of no length: t = 0/1e-20 = 0, a point at a
-    mm = m.square().sum(-1).clamp(min=1e-20)
+    # a stroke of no length: t = 0/1 = 0, a point at a
+    mm = m.square().sum(-1)
+    mm = torch.where(mm > 0, mm.clamp(min=1e-20), 1)
     t = (((grid - a) * m).sum(-1) / mm).clamp(0, 1)
     return (grid - (a + t[..., None] * m)).square().sum(-1)
 
