@@ -8,6 +8,8 @@ and the first picture, the threads, the whole step. `--output` keeps the tables 
 
 a: 1,000 segments (ends within 0.1 of the start) on 256 x 256, grey, sigma .55 px; b: 2,000 on 300 x 123, colour, sigma 1 px; c: 500 Catmull-Rom curves of ten chords on 256 x 256;
 d: batches of 128 drawings of 28 x 28, sigma2 0.01: d1 eight Béziers of ten chords, d2 a spline through 14 of 16 points, ten chords a span, d3 a polyline of 16 points.
+The paper's package draws each span of a spline, and each segment of a polyline, as a stroke of its own and composes all by soft or, which is darker at the joins: it is timed
+on `d2, spans apart` and `d3, spans apart` alone, where every way draws that picture; d2 and d3 are one stroke each, whose distance is the least over its spans.
 
 `tensors` are the paper's formulas as plain PyTorch, all at once; `original` is the paper's own package and `pydiffvg` diffvg (it draws antialiased strokes of two pixels, 2 x 2 samples
 a pixel), both only where they can be imported; `triton`, and `pairs` once more, on a CUDA device if there is one. pydiffvg needs a C++ compiler to install. What is absent is said.
@@ -28,10 +30,17 @@ class Case:
     points:int=2 # control points a stroke
     batch:int=0 # drawings; 0 is one, without that axis
     short:bool=True # every point within 0.1 of the stroke's first, or anywhere
+    apart:bool=False # every span of a spline or polyline is a stroke of its own, as in the paper's package
+
+    @property
+    def spans(self):
+        "How many each stroke has, which the paper's package composes by soft or."
+        return {'spline': self.points - 3, 'polyline': self.points - 1}.get(self.kind, 1)
 
 D = dict(size=(28, 28), sigma=.1*27/2, batch=128, short=False)
 CASES = {'a': Case(), 'b': Case(2000, (123, 300), 1., 'ink'), 'b as paint': Case(2000, (123, 300), 1., 'paint'), 'c': Case(500, kind='spline', points=4),
          'd1': Case(8, kind='bezier', points=4, **D), 'd2': Case(1, kind='spline', points=16, **D), 'd3': Case(1, kind='polyline', points=16, **D),
+         'd2, spans apart': Case(1, kind='spline', points=16, apart=True, **D), 'd3, spans apart': Case(1, kind='polyline', points=16, apart=True, **D),
          'a, sigma 10 px': Case(sigma=10.)}
 GROWTH = {'strokes': ('strokes', Case(size=(512, 512)), [100, 300, 1000, 3000, 10_000, 30_000, 100_000]),
           'side of the image (pixels)': ('size', Case(), [64, 128, 256, 512, 1024, 2048, 4096]),
@@ -76,7 +85,11 @@ def stacked(case, params, colour, pitch, device):
     return run
 
 def vertices(case, params):
-    from dsketch_nb.curves import bezier_chain_to_polyline, catmull_rom_to_polyline
+    "Polylines [*, N, K, 2]; N is the number of spans of all strokes where they are apart."
+    from dsketch_nb.curves import bezier_chain_to_polyline, catmull_rom_spline, catmull_rom_to_polyline, curve_to_polyline
+    if case.apart:
+        spans = params.unfold(-2, 4 if case.kind == 'spline' else 2, 1).mT
+        return (curve_to_polyline(spans, 10, catmull_rom_spline) if case.kind == 'spline' else spans).flatten(-4, -3)
     return {'bezier': bezier_chain_to_polyline, 'spline': catmull_rom_to_polyline}.get(case.kind, lambda p: p)(params)
 
 def original(case, params, colour, pitch, device):
@@ -85,7 +98,7 @@ def original(case, params, colour, pitch, device):
     from dsketch.raster.composite import softor
     from dsketch.raster.disttrans import catmull_rom_spline, cubic_bezier, curve_edt2_polyline, line_edt2
     from dsketch.raster.raster import exp
-    if case.compose == 'paint': return None
+    if case.compose == 'paint' or (case.spans > 1 and not case.apart): return None
     grid = torch.stack(torch.meshgrid(*[torch.linspace(-1, 1, n, device=device) * n/case.size[0] for n in case.size], indexing='ij'), -1)
     def run():
         lead = params.shape[:-3]

@@ -18,11 +18,11 @@ from dsketch_nb.imageopt import PRESETS, imageopt
 from dsketch_nb.pictures import load_picture
 from dsketch_nb.perceptual import LPIPSLoss, MissingWeights
 
-PAPER = dict(preset='lines', colour=True, betas=(.9, .999))
+PAPER = dict(preset='paper', colour=True, betas=(.9, .999))
 STEPS = [("the paper's scheme", PAPER),
          ('longer memory: betas .98', dict(betas=(.98, .98))),
          ('a width for each stroke', dict(opt_sigma2=True, sigma2_lr=.03, init_sigma2=6.25)),
-         ('paint, opacity, paper of the mean colour', dict(model='paint', paper='mean', opacity=.8, opt_opacity=True)),
+         ('paint, opacity, paper of the mean colour', dict(compose='paint', paper='mean', opacity=.8, opt_opacity=True)),
          ('colours faster, cosine, betas .9 .95', dict(colour_lr=.05, final_lr=.05, betas=(.9, .95))),
          ('start along edges, in the colours there', dict(start='edges')),
          ('re-seed the strokes worth least', dict(reseed=PRESETS['paint']['reseed']))]

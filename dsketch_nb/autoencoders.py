@@ -18,7 +18,7 @@ from dsketch_nb.curves import (
     curve_edt2_bruteforce,
 )
 from .draw import draw
-from .scene import Scene
+from .scene import Kind, Scene
 from .command import ByName, whole_number
 
 # %% ../nbs/30_autoencoders.ipynb #d53e33ef
@@ -30,13 +30,13 @@ def _bezier_basis(points, dtype, device):
         return bezier_chain_to_polyline(torch.eye(points, dtype=dtype, device=device))
 
 def stroke_vertices(
-    kind:str, # 'points', 'segments', 'polylines', 'beziers' or 'catmull_roms'
+    kind:str, # 'points', 'segments', 'polylines', 'beziers', 'catmull_roms' or your own
     params:Tensor, # [*, N, P, 2] positions in grid units, as a Scene takes them
 )->Tensor: # [*, N, K, 2] in grid units
     "The polylines that strokes of a kind are drawn as, curves by ten chords a cubic or span."
     # the same curve, with a third less to compute
     if kind == 'catmull_roms': params = catmull_rom_to_bezier(params)
-    if kind not in ('beziers', 'catmull_roms'): return params
+    if kind not in ('beziers', 'catmull_roms'): return Kind.find(kind)().vertices(params, 10)
     key = params.shape[-2], params.dtype, params.device
     if type(params) not in (Tensor, nn.Parameter):
         # a fake tensor, say, lives no longer than its mode: nothing of it is kept

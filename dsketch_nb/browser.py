@@ -23,29 +23,32 @@ from .widgets import png, to_image
 
 # %% ../nbs/16_browser.ipynb #eb14be8b
 def page_script(
-    name:str='engine.js', # engine.js (the optimiser), fit.js (its controls) or strokes.js (strokes to drag)
+    name:str='engine.js', # engine.js (the optimiser), fit.js (its controls) or strokes.js (toys)
 )->str: # JavaScript
     "The text of one of the package's scripts."
     return (files('dsketch_nb')/'static'/name).read_text(encoding='utf-8')
 
 # %% ../nbs/16_browser.ipynb #a020a0e3
 def _photo(image, side):
-    "A picture as the address of a JPEG's bytes, its longer side at most `side` pixels, and its (width, height)."
+    "A picture as the address of a JPEG's bytes, its longer side at most `side` pixels."
     image, f = upright(image, 'RGB'), io.BytesIO()
     image.thumbnail((side, side))
     image.save(f, 'JPEG', quality=90)
-    return f'data:image/jpeg;base64,{base64.b64encode(f.getvalue()).decode()}', image.size
+    return f'data:image/jpeg;base64,{base64.b64encode(f.getvalue()).decode()}'
 
-KNOWN = ('kind', 'strokes', 'compose', 'paper', 'start', 'colour', 'opt_opacity', 'opt_sigma2', 'sigma', 'opacity', 'lr', 'colour_lr', 'sigma2_lr',
-         'betas', 'final_lr', 'reseed', 'iters', 'loss', 'blur_sigma', 'seed')      # as in engine.js, whose values are those of the preset `paint`
+# the settings of engine.js, whose values there are those of the preset `paint`
+KNOWN = ('kind', 'strokes', 'compose', 'paper', 'start', 'colour', 'opt_opacity', 'opt_sigma2',
+         'sigma', 'opacity', 'lr', 'colour_lr', 'sigma2_lr', 'betas', 'final_lr', 'reseed', 'iters',
+         'loss', 'blur_sigma', 'seed')
 
 def _check_known(settings):
     for k in settings:
-        if k not in KNOWN: raise ValueError(f"the page has no setting {k}: expected one of {', '.join(KNOWN)}")
+        if k not in KNOWN:
+            raise ValueError(f"the page has no setting {k}: expected one of {', '.join(KNOWN)}")
 
 # %% ../nbs/16_browser.ipynb #00d033f6
 class BrowserOptimiser(anywidget.AnyWidget):
-    "An optimiser that the reader's browser runs: in a notebook, and on a page without one."
+    "An optimiser that runs in the reader's browser, with or without a kernel."
     _esm = page_script('fit.js')
     state = traitlets.Dict().tag(sync=True)
     engine = traitlets.Unicode(page_script()).tag(sync=True)
@@ -56,24 +59,24 @@ class BrowserOptimiser(anywidget.AnyWidget):
         side:int=240, # pixels of the longer side that the strokes are fitted to
         glance:bool=False, # only the picture and the main buttons
         paused:bool=False, # wait for a press of `start`
-        **settings, # of the page's engine: strokes, kind, sigma (in pixels), lr, compose, ...
+        **settings, # of the engine: strokes, kind, sigma (in pixels), lr, compose, ...
     ):
         _check_known(settings)
         name = stem_of(image) if isinstance(image, (str, Path)) else 'drawing'
-        src, _ = _photo(open_picture(image), side)
-        super().__init__(state=dict(src=src, label=label, side=side, glance=glance, paused=paused,
-                                    name=name, settings=settings))
+        src = _photo(open_picture(image), side)
+        state = dict(src=src, label=label, side=side, glance=glance, paused=paused)
+        super().__init__(state=state | dict(name=name, settings=settings))
 
 # %% ../nbs/16_browser.ipynb #71643c20
 def _alive(state, still):
-    "An element that fit.js wakes, with a picture for where no script runs; the picture is the target too."
+    "An element that fit.js wakes; where no script runs, it shows the picture of the target."
     state = {k: v for k, v in state.items() if k != 'src' or v != still}
-    words = html.escape(state['label'])
-    return f'<div data-fit="{html.escape(json.dumps(state))}"><img alt="{words}" style="max-width: 100%" src="{still}"></div>'
+    picture = f'<img alt="{html.escape(state["label"])}" style="max-width: 100%" src="{still}">'
+    return f'<div data-fit="{html.escape(json.dumps(state))}">{picture}</div>'
 
 @patch
-def live_html(self:BrowserOptimiser)->str: # for a page with <script type="module" src="fit.js"></script>
-    "This widget as HTML that needs no kernel."
+def live_html(self:BrowserOptimiser)->str:
+    'This widget as HTML for a page with <script type="module" src="fit.js"></script>.'
     return _alive(self.state, self.state['src'])
 
 @patch
@@ -85,20 +88,33 @@ def _repr_mimebundle_(self:BrowserOptimiser, **kwargs):
 # %% ../nbs/16_browser.ipynb #5eb7cb3c
 def _numbers(x, digits): return [round(v, digits) for v in x.detach().double().flatten().tolist()]
 
+def _group(g):
+    "A group as engine.js takes it; splines become the same curves as chains of cubics."
+    path, one = g.path(), torch.ones(len(g))
+    kind = 'beziers' if g.curved else g.kind if g.kind in ('points', 'segments') else 'polylines'
+    colour = torch.zeros(len(g), 3) if g.colour is None else g.colour.clamp(0, 1)
+    alpha = one if g.alpha is None else g.alpha.clamp(0, 1)
+    return dict(kind=kind, points=path.shape[1], chords=g.chords, params=_numbers(path, 5),
+                colour=_numbers(colour, 4), sigma=_numbers(g.sigma2.sqrt(), 6), alpha=_numbers(alpha, 4))
+
 def _plain(scene):
-    "A scene as engine.js takes it; splines become the same curves as chains of cubics."
-    groups = []
-    for g in filter(len, scene.groups):
-        path, one = g.path(), torch.ones(len(g))
-        groups.append(dict(kind='beziers' if g.curved else g.kind, points=path.shape[1], chords=g.segments, params=_numbers(path, 5),
-                           colour=_numbers(torch.zeros(len(g), 3) if g.colour is None else g.colour.clamp(0, 1), 4),
-                           sigma=_numbers(g.sigma2.sqrt(), 6), alpha=_numbers(one if g.alpha is None else g.alpha.clamp(0, 1), 4)))
-    if not groups: raise ValueError("the scene holds no strokes: there is nothing to show")
-    return dict(height=scene.height, width=scene.width, compose='paint' if scene.compose == 'paint' else 'ink', paper=list(scene.paper), groups=groups)
+    "A scene as engine.js takes it."
+    groups = [_group(g) for g in scene.groups if len(g)]
+    if not groups:
+        raise ValueError("the scene holds no strokes: there is nothing to show")
+    compose = 'paint' if scene.compose == 'paint' else 'ink'           # softor is black ink
+    return dict(height=scene.height, width=scene.width, compose=compose, paper=list(scene.paper),
+                groups=groups)
 
 PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>%s</title>
-<style>:root { color-scheme: light dark } body { margin: 1em; font-family: system-ui, sans-serif }</style>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>%s</title>
+<style>
+:root { color-scheme: light dark }
+body { margin: 1em; font-family: system-ui, sans-serif }
+</style>
 %s
 <script type="text/plain" id="fit-engine">%s</script>
 <script type="module">%s</script>
@@ -108,24 +124,26 @@ PAGE = """<!doctype html>
 # %% ../nbs/16_browser.ipynb #64de030e
 @patch
 def to_html(self:Scene,
-    target=None, # the picture that the strokes are to become: a file, a PIL image or a tensor [C, H, W]; None: what they show now
+    target=None, # what the strokes are to become: a file, a PIL image or a tensor [C, H, W];
+                 # None: what they show now
     title:str='A drawing that goes on', # of the page
-    **settings, # of the page's engine, for a drawing that goes on: lr, loss, ...
+    **settings, # of the engine, for a drawing that goes on: lr, loss, ...
 )->str: # an HTML document that needs nothing else
-    "This drawing as a page of its own, which shows it, lays it stroke by stroke, and goes on optimising."
+    "This drawing as a page that shows it, lays it stroke by stroke, and goes on optimising."
     _check_known(settings)
     scene = _plain(self)
     if target is None: target = self.image()
     elif isinstance(target, Tensor): target = to_image(target)
     picture = upright(open_picture(target), 'RGB').resize((self.width, self.height))
-    src, _ = _photo(picture, max(self.size))
+    src = _photo(picture, max(self.size))
     learned = dict(colour=any(g.colour is not None for g in self.groups),
                    opt_opacity=any(g.alpha is not None for g in self.groups))
     widths = [sigma for g in scene['groups'] for sigma in g['sigma']]
     sigma = min(max(sum(widths)/len(widths)/self.pitch, .45), 20.)
-    state = dict(label=title, side=max(self.size), paused=True, name='drawing', scene=scene,
-                 settings=learned | dict(sigma=sigma) | settings)
-    return PAGE % (html.escape(title), _alive(state, src), page_script(), page_script('fit.js'))
+    state = dict(label=title, side=max(self.size), paused=True, name='drawing',
+                 scene=scene, settings=learned | dict(sigma=sigma) | settings)
+    scripts = page_script(), page_script('fit.js')
+    return PAGE % (html.escape(title), _alive(state, src), *scripts)
 
 # %% ../nbs/16_browser.ipynb #4a8d36b0
 @patch

@@ -9,7 +9,7 @@ __all__ = ['Classifier', 'MnistCNN', 'ink_features', 'ScaledMnistCNN', 'LakeThes
            'train_classifier_barlow', 'main', 'main_barlow']
 
 # %% ../nbs/35_classifiers.ipynb #35226e23
-import argparse, shlex, sys
+import shlex, sys
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from fastcore.basics import patch
 from .autoencoders import canvas_of
 from dsketch_nb.command import (
     ByName,
+    Parser,
     add_class_flags,
     add_flags,
     build,
@@ -541,7 +542,7 @@ for f in (train_classifier, train_classifier_barlow): f.not_flags = 'callbacks',
 # %% ../nbs/35_classifiers.ipynb #882ae42f
 def _parser(prog, f, argv):
     "The flags of a function that trains, of `Training`, and of the classes named."
-    p = argparse.ArgumentParser(prog, description=f.__doc__, allow_abbrev=False)
+    p = Parser(prog, description=f.__doc__)
     p.add_argument(
         '--output',
         required=True,

@@ -6,7 +6,7 @@
 __all__ = ['Lanes', 'where', 'lanes', 'count', 'some', 'total', 'load', 'store', 'set_threads', 'forward', 'backward']
 
 # %% ../nbs/02a_compiled.ipynb #af6e1798
-import math, operator, os, sys
+import math, operator, os
 from functools import partial
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,14 +16,14 @@ import torch
 
 # %% ../nbs/02a_compiled.ipynb #8189ffc5
 from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils, event
+from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, overload, register_model
 from numba.np.arrayobj import make_array
 
 # %% ../nbs/02a_compiled.ipynb #9b489ce7
-from .draw import THREADS, _check_values, _log_eps, _refuse
+from .draw import THREADS, _bounds, _check_values, _log_eps, _refuse, jit
 
 # %% ../nbs/02a_compiled.ipynb #9075691d
 _L = 8                                                   # lanes: float32 fills a 256-bit register
@@ -134,9 +134,8 @@ def _store(typingctx, array, i, x):
     return types.void(array, types.intp, Lanes(array.dtype)), build
 
 # %% ../nbs/02a_compiled.ipynb #7610b234
-# compiled code is kept on disk, but not for cells of a notebook, which one edits and runs again.
 # 'contract' joins a product and a sum into one instruction; nothing else is reordered, so that results do not depend on the compiler's mood
-_jit = partial(njit, nogil=True, error_model='numpy', fastmath={'contract'}, cache='__file__' in globals())
+_jit = partial(jit, nogil=True, error_model='numpy', fastmath={'contract'})
 
 @_jit(forceinline=True)
 def load(array, i):
@@ -200,17 +199,18 @@ def _rows_in(g, y0, rows):
 
 # %% ../nbs/02a_compiled.ipynb #b1747ca9
 @_jit(forceinline=True)
-def _measure(vertices, offsets, image, sigma2, H, W, rows, pitch, log_eps, first, segments, stroke, top, entry, start, work, scale):
+def _measure(vertices, offsets, image, sigma2, H, W, rows, pitch, log_eps, bounds, first, segments, stroke, top, entry, start, work, scale):
     "Fill the arrays of strokes, segments and bands; whether all can be drawn."
     S, E, bands, per = 0, 0, (H + rows - 1)//rows, 1/pitch
+    least, most, far = bounds
     for n in range(len(offsets)-1):
-        if not 0 < sigma2[n] < np.inf: return False
+        if not (least <= sigma2[n] <= most and least <= sigma2[n]*per*per <= most): return False
         reach, scale[n] = math.sqrt(sigma2[n]*log_eps)*per, pitch*pitch / sigma2[n]
         first[n], last = S, offsets[n+1] - 1
         for v in range(offsets[n], max(last, offsets[n]+1)):
             w, g, b = min(v+1, last), segments[S], image[n]*bands
             _segment(vertices[v,0]*per + (H-1)/2, vertices[v,1]*per + (W-1)/2, vertices[w,0]*per + (H-1)/2, vertices[w,1]*per + (W-1)/2, reach, H, W, g)
-            if not abs(g[0]) + abs(g[1]) + g[4] < np.inf: return False
+            if not (abs(g[0]) + abs(g[1]) + g[4])*max(pitch, 1) < far: return False
             y0, y1 = int(g[9]), int(g[10])
             b0, b1 = y0//rows, (y1 + rows - 1)//rows
             stroke[S], top[S], entry[S] = n, b + b0, E
@@ -232,13 +232,13 @@ def _finite(values):
     return True
 
 @_jit()
-def _plan(vertices, offsets, image, sigma2, colour, alpha, H, W, batch, rows, pitch, log_eps):
+def _plan(vertices, offsets, image, sigma2, colour, alpha, H, W, batch, rows, pitch, log_eps, bounds):
     "The parts of band b: parts[start[b]:start[b+1]], of which stroke, and where in its segment's sums. The first is False for values that cannot be drawn."
     N, V, bands = len(offsets) - 1, len(vertices), batch * ((H + rows - 1)//rows)
     first, of, top, entry = np.empty(N+1, np.int64), np.empty(V, np.int64), np.empty(V, np.int64), np.empty(V+1, np.int64)
     segments, scale = np.empty((V, 11)), np.empty(N, vertices.dtype)
     start, work, longest = np.zeros(bands+1, np.int64), np.zeros(bands+1), 1
-    good = _measure(vertices, offsets, image, sigma2, H, W, rows, pitch, log_eps, first, segments, of, top, entry, start, work, scale)
+    good = _measure(vertices, offsets, image, sigma2, H, W, rows, pitch, log_eps, bounds, first, segments, of, top, entry, start, work, scale)
     good = good and _finite(colour) and _finite(alpha)
     E, at = entry[first[-1]] if good else 0, start[:-1].copy()
     parts, stroke, slot = np.empty((E, 11)), np.empty(E, np.int64), np.empty(E, np.int64)
@@ -263,8 +263,8 @@ def _spans(g, y0, rows, W, lo, hi, at):
         up = y - t*my
         left, right = t*mx - math.sqrt(max(R*R - up*up, 0)), u*mx + math.sqrt(max(R*R - (y - u*my)*(y - u*my), 0))
         none = R*R < up*up
-        store(lo, at+i, where(none, W, 0 - math.floor(0 - max(left + ax, 0))))
-        store(hi, at+i, where(none, 0, math.floor(min(right + ax, W-1)) + 1))
+        store(lo, at+i, where(none, W, 0 - math.floor(0 - min(max(left + ax, 0), W))))
+        store(hi, at+i, where(none, 0, math.floor(max(min(right + ax, W-1), -1)) + 1))
 
 # %% ../nbs/02a_compiled.ipynb #7c4feee2
 @_jit(forceinline=True)
@@ -633,18 +633,6 @@ def _in_blocks(kernel, work, *args):
     kernel(cuts[0], cuts[1], *args)
     for o in others: o.result()
 
-# %% ../nbs/02a_compiled.ipynb #28027c5a
-class _SayWhy(event.Listener):
-    "Says, once, that a drawing waits for the compiler."
-    said = False
-    def on_start(self, e):
-        if self.said or e.data['dispatcher'].py_func.__module__ != __name__: return
-        self.said = True
-        print("dsketch_nb: compiling the drawing kernels; this happens once on a machine.", file=sys.stderr)
-    def on_end(self, e): pass
-
-if '__file__' in globals(): event.register('numba:compile', _SayWhy())
-
 # %% ../nbs/02a_compiled.ipynb #766148ab
 def _np(x): return (x.detach() if x.requires_grad else x).contiguous().numpy()
 
@@ -664,7 +652,7 @@ class _Plan:
 
     def cut(self, st):
         good, self.longest, self.first, self.entry, self.work, *self.rest = _plan(
-            _np(st.vertices), self.offsets, _np(st.image), _np(st.sigma2), self.colour, self.alpha, *st.size, st.batch, self.rows, st.pitch, _log_eps(st.vertices.dtype))
+            _np(st.vertices), self.offsets, _np(st.image), _np(st.sigma2), self.colour, self.alpha, *st.size, st.batch, self.rows, st.pitch, _log_eps(st.vertices.dtype), _bounds(st.vertices.dtype))
         if not good: _refuse(st)
 
     def run(self, kernel, st, *args):
@@ -682,7 +670,7 @@ def forward(
         image = st.canvas()
         plan.run(_paint_bands, st, plan.alpha, image.numpy())
         return image, image.new_empty(0)
-    through, image = (torch.empty(st.batch, st.colour.shape[1], *st.size, dtype=st.vertices.dtype) for _ in range(2))
+    through, image = (st.vertices.new_empty(st.batch, st.colour.shape[1], *st.size) for _ in range(2))
     plan.run(_ink_bands, st, through.numpy(), image.numpy())
     return image, through
 
@@ -693,12 +681,12 @@ def backward(
     grad, # [B, C, H, W] the loss's gradient by the image
 )->tuple: # its gradients by vertices, sigma2, colour, alpha and background, None for what was not given
     "The gradients of what `forward` drew."
-    plan, N, C, dtype = st.plan or _Plan(st), *st.colour.shape, grad.dtype
+    plan, N, C = st.plan or _Plan(st), *st.colour.shape
     sums, image = np.empty((plan.entry[plan.first[-1]], 5 + C + st.paint), plan.colour.dtype), None
     if st.paint:
         image = st.canvas()
         plan.run(_paint_bands_backward, st, plan.alpha, image.numpy(), _np(grad), sums)
     else: plan.run(_ink_bands_backward, st, _np(through), _np(grad), sums)
-    by = [torch.empty(s, dtype=dtype) for s in ((len(st.vertices), 2), N, (N, C), N if st.paint else 0)]
+    by = [grad.new_empty(s) for s in ((len(st.vertices), 2), N, (N, C), N if st.paint else 0)]
     _in_blocks(_add_up, plan.first, plan.offsets, plan.first, plan.entry, sums, plan.rest[-1], st.pitch, *(x.numpy() for x in by))
     return *by[:3], by[3] if st.paint else None, image if st.background is not None else None

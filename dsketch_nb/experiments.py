@@ -24,12 +24,14 @@ from fastcore.meta import delegates
 from .autoencoders import AutoEncoder, Decoder, Encoder, VariationalAutoEncoder
 from .classifiers import Classifier, load_classifier
 from dsketch_nb.command import (
+    Parser,
     add_class_flags,
     add_flags,
     build,
     flags_of,
     one_line_errors,
     options,
+    printable,
     stoppable,
     whole_number,
 )
@@ -38,6 +40,8 @@ from .pictures import load_picture, named_images, open_picture
 from .losses import Loss, ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights
 from dsketch_nb.runs import (
+    check_outputs,
+    listing,
     provided,
     read_tensors,
     reading,
@@ -356,9 +360,11 @@ def _readable(got, n):
 
 def _keep(output, model, device, images, about):
     output.mkdir(parents=True, exist_ok=True)
-    Samples(images, output, 1).write(model, device, 'test')
-    with replacing(output / 'eval.json') as tmp:
-        tmp.write_text(json.dumps(about, indent=1), encoding='utf-8')
+    # never over a file that no run has made
+    with listing(output):
+        Samples(images, output, 1).write(model, device, 'test')
+        with replacing(output / 'eval.json') as tmp:
+            tmp.write_text(json.dumps(about, indent=1), encoding='utf-8')
 
 # %% ../nbs/36_experiments.ipynb #36cb7cd2
 INKS = 'auto', 'dark', 'bright'
@@ -472,16 +478,19 @@ def draw_pictures(
     _one_of(INKS, ink=ink)
     source = DataSet.known.get(model.about['config']['dataset'])
     if centre is None and not getattr(source, 'centred', False): centre = False
-    written = []
-    for path, stem in zip(files, _stems(files)):
+    written, stems = [], _stems(files)
+    check_outputs([output/f'{o}{k}' for o in stems for k in ('.svg', '.png')], files)
+    for path, stem in zip(files, stems):
         try: x = read_picture(path, shape, ink, centre)
         except (ValueError, OSError) as e:
-            print(f'skipped {e}', file=sys.stderr)
+            print(f'skipped {printable(str(e))}', file=sys.stderr)
             continue
         output.mkdir(parents=True, exist_ok=True)
         scene = model.strokes(x[None].to(next(model.parameters()).device))[0].cpu()
-        scene.save_svg(output/f'{stem}.svg', profile, scale=scale)
-        if png: scene.save_png(output/f'{stem}.png', tuple(round(n*scale) for n in shape[1:]))
+        # never over a file that no run has made
+        with listing(output):
+            scene.save_svg(output/f'{stem}.svg', profile, scale=scale)
+            if png: scene.save_png(output/f'{stem}.png', tuple(round(n*scale) for n in shape[1:]))
         written.append(output/f'{stem}.svg')
     if not written:
         raise ValueError(f"none of {len(files)} images can be read: nothing is written to {output}")
@@ -666,14 +675,13 @@ def main(argv=None):
     """The command `autoencoder-experiment`: one line and exit code 2 for bad input; a run that is
     stopped can be resumed."""
     argv = [str(a) for a in (sys.argv[1:] if argv is None else argv)]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         'autoencoder-experiment',
         description='Networks that answer with strokes: train them, measure them, let them draw.',
-        allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest='action', required=True, metavar='|'.join(COMMANDS))
     for name, (f, flags, run) in COMMANDS.items():
-        p = actions.add_parser(name, help=f.__doc__, description=f.__doc__, allow_abbrev=False)
+        p = actions.add_parser(name, help=f.__doc__, description=f.__doc__)
         p.set_defaults(run=run)
         if argv[:1] == [name]:
             chosen = p

@@ -72,7 +72,7 @@ class _Record(Callback):
         if self.run.past.wants(o.iteration): self.run.past.add(o.iteration, Moment(o.iteration, o.loss, copy.deepcopy(o.scene)))
 
 # %% ../nbs/22_live.ipynb #9096029e
-LIVE = dict(width=200, lines=500, colour=True, opacity=1., model='ink', lr=.01)     # unless something else is asked for
+LIVE = dict(width=200, lines=500, colour=True, opacity=1., compose='ink', lr=.01)     # unless something else is asked for
 CLOCKED = ('iters', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'opt_sigma2', 'sigma2_lr', 'restarts', 'reseed', 'final_lr', 'invert_sketch')
 
 def _check_number(name, value):
@@ -118,7 +118,7 @@ def reset(self:LiveRun):
     "Back to the start: the same random strokes, with the settings as they are now."
     s = _settings(self.sigma2, self.settings)
     loss, scene = _loss_fn(self.loss, self.target), first_scene(self.target, s)
-    optimiser = torch_optimiser(s.optimiser, s.betas)(parameter_groups(scene, s.lr, s.colour_lr, s.opt_opacity, [], None), lr=s.lr)
+    optimiser = torch_optimiser(s.optimiser, s.betas)(parameter_groups(scene, s), lr=s.lr)
     self.rates = [g['lr']/s.lr for g in optimiser.param_groups]                # colours may learn at a multiple of the places' rate
     self.g = torch.Generator().manual_seed(s.seed + 2**33)                     # for strokes that join later
     self.past, self.curve, self.marks = Thinned(self._most(scene)), Thinned(300), []
@@ -174,11 +174,11 @@ def _resize(self:LiveRun, kind, n):
 # %% ../nbs/22_live.ipynb #addc8fae
 @patch
 def set(self:LiveRun,
-    **changes, # sigma2, lr, loss, model, or how many lines, points, beziers, crs (of kinds that are there)
+    **changes, # sigma2, lr, loss, compose, or how many lines, points, beziers, crs (of kinds that are there)
 ):
     "New settings from the next step on; all of them, or none if one of them is wrong."
     kinds = {COUNTS[g.kind]: g.kind for g in self.scene.groups}
-    allowed = ('sigma2', 'lr', 'loss', 'model', *kinds)
+    allowed = ('sigma2', 'lr', 'loss', 'compose', *kinds)
     for k, v in changes.items():
         if k not in allowed: raise ValueError(f"{k} cannot be changed on the way: expected one of {', '.join(allowed)}")
         if k in kinds: whole_number(v, k)                           # one stroke of each kind stays
@@ -188,7 +188,7 @@ def set(self:LiveRun,
     check_counts(s.crs_points, sigma2, **{k: settings[k] for k in kinds})
     loss = _loss_fn(changes['loss'], self.target) if 'loss' in changes else self.o.loss_fn
     # nothing is wrong
-    self.sigma2, self.settings, self.loss, self.o.loss_fn, self.scene.compose = sigma2, settings, changes.get('loss', self.loss), loss, s.model
+    self.sigma2, self.settings, self.loss, self.o.loss_fn, self.scene.compose = sigma2, settings, changes.get('loss', self.loss), loss, s.compose
     with torch.no_grad():
         for g in self.scene.groups: g.sigma2.fill_(sigma2 * self.scene.pitch**2)
     for g, rate in zip(self.o.optimiser.param_groups, self.rates): g['lr'] = s.lr*rate
@@ -200,7 +200,7 @@ def set(self:LiveRun,
 def _mark(name, value):
     "A change in few words."
     if name == 'loss': return value if isinstance(value, str) else type(value).__name__
-    return value if name == 'model' else f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
+    return value if name == 'compose' else f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
 
 # %% ../nbs/22_live.ipynb #4f1861d7
 _at_work = weakref.WeakSet()
@@ -398,20 +398,23 @@ class LiveOptimiser(ipywidgets.VBox):
         losses:list=LOSS_MENU, # the menu: names, or (words, a loss)
         steps:int=0, # iterations to make at once, so that there is a past to look at
         view:int=400, # pixels of the screen across the picture, if there is room
+        tall:int=420, # pixels of the screen down the picture, at most: it fits a projector
         fps:float=15., # pictures a second
         iters:int=3000, # a start ends after so many iterations
         **settings, # sigma2, and other fields of Settings; if none says otherwise, 500 lines in colour, 200 pixels wide
     ):
-        self.run, self.view = LiveRun(image, loss, **settings), view
+        self.run = LiveRun(image, loss, **settings)
+        height, width = self.run.target.shape[1:]
+        self.view = max(1, min(view, round(tall*width/height)))
         for _ in range(steps): self.run.step()
         self.runner, self.pinned, self.screen = Runner(self.run, self.refresh, fps, iters), None, threading.RLock()
         self._make_controls(loss, losses)
         self._make_display()
-        rows = {'flex_flow': 'row wrap'}
-        column = {'max_width': '100%', 'margin': '0 1em 0 0'}
-        super().__init__([ipywidgets.HBox([*self.buttons.values(), self.download], layout=rows),
-            ipywidgets.HBox([ipywidgets.VBox([self.picture, self.caption, self.scrubber], layout=column),
-                             ipywidgets.VBox([self.curve, self.target], layout=column)], layout=rows), *self.controls.values()])
+        row, column = {'flex_flow': 'row wrap'}, {'max_width': '100%', 'margin': '0 1em 0 0'}
+        buttons = ipywidgets.HBox([*self.buttons.values(), *self.downloads.values()], layout=row)
+        seen = ipywidgets.VBox([self.picture, self.caption, self.scrubber], layout=column)
+        side = ipywidgets.VBox([buttons, *self.controls.values(), self.curve], layout=column | {'flex': '1 1 300px', 'min_width': '0'})
+        super().__init__([ipywidgets.HBox([seen, side, self.target], layout=row)])
         self.runner.do(lambda: None)                           # a first look; if need be it compiles, in the thread
 
 # %% ../nbs/22_live.ipynb #49bcd944
@@ -422,7 +425,9 @@ def _make_controls(self:LiveOptimiser, loss, losses):
                 reset=('undo', "Back to the random start, with the settings as they are"))
     self.buttons = {k: ipywidgets.Button(description=k, icon=icon, tooltip=tip, layout={'width': 'auto'}) for k, (icon, tip) in todo.items()}
     for k, b in self.buttons.items(): b.on_click(lambda _, k=k: self._press(k))
-    self.download = Download(self.svg_file, label='SVG', title='Save the drawing on the screen as an SVG file')
+    save = dict(SVG=(self.svg_file, 'Save the drawing on the screen as vectors'), PNG=(self.png_file, 'Save the drawing on the screen, four times as fine'),
+                GIF=(self.gif_file, 'Save the strokes on their way as a film'))
+    self.downloads = {k: Download(make, label=k, title=title) for k, (make, title) in save.items()}
     self.scrubber = control('look back', 100, (0, 100), 'What has been, in per cent: 0 is the start, 100 is now')
     s = self.run.settings
     kinds = [COUNTS[g.kind] for g in self.run.scene.groups]
@@ -432,7 +437,7 @@ def _make_controls(self:LiveOptimiser, loss, losses):
     menu = [(o, o) if isinstance(o, str) else o for o in losses]
     if loss not in [o for _, o in menu]: menu.insert(0, (_mark('loss', loss), loss))
     made['loss'] = control('loss', loss, menu, 'What the strokes are asked for')
-    made['model'] = control('model', s['model'], ['ink', 'paint'], 'Ink multiplies; paint covers, later strokes on top')
+    made['compose'] = control('compose', s['compose'], ['ink', 'paint'], 'Ink multiplies; paint covers, later strokes on top')
     self.controls = made
     for k, c in made.items(): c.observe(lambda change, k=k: self.runner.do(lambda: self._follow(k)), 'value')
     self.scrubber.observe(self._scrub, 'value')
@@ -456,7 +461,7 @@ def _follow(self:LiveOptimiser, name):
     "Do what a control says now: of a slider's many values on its way, those that nobody waited for are left out."
     value, run = self.controls[name].value, self.run
     if value == {'loss': run.loss, 'sigma2': run.sigma2, **run.settings}.get(name): return
-    if name == 'model': self.picture.caption = f'{value}: its kernels may have to be compiled first, for some seconds'
+    if name == 'compose': self.picture.caption = f'{value}: its kernels may have to be compiled first, for some seconds'
     run.set(**{name: value})
 
 @patch
@@ -490,11 +495,29 @@ def refresh(self:LiveOptimiser):
 
 # %% ../nbs/22_live.ipynb #fa9c1264
 @patch
+def _moment(self:LiveOptimiser):
+    "What is on the screen, for a file."
+    if self.shown is None: raise ValueError("nothing is drawn yet: wait for the first picture")
+    return self.shown
+
+@patch
 def svg_file(self:LiveOptimiser)->tuple: # name, type, bytes
-    "The drawing on the screen as a file."
-    m = self.shown
-    if m is None: raise ValueError("nothing is drawn yet: wait for the first picture")
+    "The drawing on the screen as vectors."
+    m = self._moment()
     return f'{self.run.name}-{m.iteration}.svg', 'image/svg+xml', m.scene.to_svg().encode()
+
+@patch
+def png_file(self:LiveOptimiser)->tuple: # name, type, bytes
+    "The drawing on the screen as pixels, four times as fine as it was fitted."
+    m = self._moment()
+    return f'{self.run.name}-{m.iteration}.png', 'image/png', png(m.scene.image(4*max(m.scene.size)))
+
+@patch
+def gif_file(self:LiveOptimiser)->tuple: # name, type, bytes
+    "What has been as a film: the target beside the drawing."
+    frames, f, m = self.film(40), io.BytesIO(), self._moment()
+    frames[0].save(f, 'gif', save_all=True, append_images=frames[1:], duration=[100]*(len(frames) - 1) + [2000], loop=0)
+    return f'{self.run.name}-{m.iteration}.gif', 'image/gif', f.getvalue()
 
 @patch
 def save_svg(self:LiveOptimiser,
@@ -525,6 +548,14 @@ def film(self:LiveOptimiser, n:int=16)->list: # of Pillow images
         frames[-1].paste(target, (0, 0))
         if m: frames[-1].paste(to_image(m.draw()), (target.width + 4, 0))
     return frames
+
+@patch
+def save_gif(self:LiveOptimiser,
+    path, # the file to write
+):
+    "Write the film, from the kernel."
+    data = self.gif_file()[2]
+    with replacing(path) as tmp: tmp.write_bytes(data)
 
 @patch
 def _repr_mimebundle_(self:LiveOptimiser, **kwargs):

@@ -6,7 +6,7 @@
 __all__ = ['ONE_SHOT_URL', 'Run', 'OneShot', 'Hausdorff', 'Network', 'one_shot_folder', 'read_run', 'evaluate_one_shot', 'main']
 
 # %% ../nbs/37_oneshot.ipynb #918ae9ee
-import argparse, math
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 from .classifiers import load_classifier
 from dsketch_nb.command import (
     ByName,
+    Parser,
     add_class_flags,
     add_flags,
     build,
@@ -190,9 +191,7 @@ evaluate_one_shot.not_flags = 'report',
 
 def main(argv=None):
     "The command `evaluate_one_shot`."
-    p = argparse.ArgumentParser(
-        'evaluate_one_shot', description=evaluate_one_shot.__doc__, allow_abbrev=False
-    )
+    p = Parser('evaluate_one_shot', description=evaluate_one_shot.__doc__)
     add_class_flags(p, argv, model=OneShot)
     add_flags(p, evaluate_one_shot)
     o = p.parse_args(argv)

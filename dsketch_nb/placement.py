@@ -166,7 +166,7 @@ def random_scene(
     colour:bool=False, # an RGB for each stroke; otherwise black
     opacity:float=None, # in [0, 1]; None is 1, and no parameter
     like:Tensor=None, # [C, H, W] lie along the edges of this image, in its colours; None: anywhere, in any colour
-    model:str='ink', # 'ink' or 'paint'
+    compose:str='ink', # 'ink' or 'paint'
     paper:tuple=(1., 1., 1.), # RGB in [0, 1], or a colour's name
     seed:int=1, # same seed, same scene
 )->Scene:
@@ -174,7 +174,7 @@ def random_scene(
     counts = dict(points=points, lines=lines, beziers=beziers, crs=crs)
     check_counts(crs_points, sigma2, **counts)
     if like is not None and (like.dim() != 3 or not like.numel() or not 0 <= like.min() <= like.max() <= 1): raise ValueError(f"like of shape {tuple(like.shape)} must be an image [C, H, W] in [0, 1]")
-    g, scene = torch.Generator().manual_seed(seed), Scene(height, width, model, paper)
+    g, scene = torch.Generator().manual_seed(seed), Scene(height, width, compose, paper)
     for kind, name in COUNTS.items():
         n = counts[name]
         if n == 0: continue

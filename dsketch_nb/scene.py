@@ -135,7 +135,7 @@ def along(self:Kind,
 )->Tensor: # [N, K, 2] in grid units
     "Strokes that run straight from `middle - reach` to `middle + reach`."
     k = self.count(points)
-    t = torch.linspace(-1, 1, k, dtype=middle.dtype, device=middle.device) if k > 1 else middle.new_zeros(1)
+    t = torch.linspace(-1, 1, k, dtype=middle.dtype, device=middle.device) * (k > 1)
     return middle[:, None] + t[:, None]*reach[:, None]
 
 @patch
@@ -145,6 +145,14 @@ def scaled(self:Kind,
 )->Tensor: # [N, ...]
     "The parameters on a canvas of another size. A kind that has angles overrides this."
     return params * factor
+
+@patch
+def within(self:Kind,
+    params:Tensor, # [N, ...]
+    half:Tensor, # [2] the canvas reaches from minus to plus this, (row, col), in grid units
+)->Tensor: # [N, ...]
+    "The parameters with all points moved onto the canvas; those that are no points stay."
+    return torch.minimum(torch.maximum(params, -half), half) if params.shape[-1] == 2 else params
 
 # %% ../nbs/05_scene.ipynb #a3f75cc0
 def _float(): return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32

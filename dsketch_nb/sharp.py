@@ -15,7 +15,7 @@ import torch
 
 # %% ../nbs/08_sharp.ipynb #2352e605
 from .command import whole_number
-from .draw import _log_eps, _pairs, _strokes
+from .draw import _log_eps, _pairs, _strokes, jit
 from .scene import HAIRLINE, PROFILES, Profile, Scene, plain_profile
 
 # %% ../nbs/08_sharp.ipynb #f2c5ad01
@@ -51,13 +51,7 @@ def _near(scene):
     return [t.cpu().numpy() for t in (where, first, stroke[order], d[order].cpu().double())]
 
 # %% ../nbs/08_sharp.ipynb #4017e7bf
-def _jit(f):
-    "Compiled by numba, and kept on disk where there is a place; plain Python where there is no numba."
-    try: from numba import njit
-    except ImportError: return f
-    options = dict(nogil=True, error_model='numpy')
-    try: return njit(cache='__file__' in globals(), **options)(f)
-    except RuntimeError: return njit(**options)(f)
+_jit = jit(nogil=True, error_model='numpy')
 
 @_jit
 def _clip(x): return min(max(x, 0.), 1.)

@@ -4,17 +4,19 @@
 
 # %% auto #0
 __all__ = ['to_image', 'png', 'frames_html', 'Slider', 'Picture', 'control', 'controls', 'Playground', 'control_values',
-           'curve_vertices', 'stroke_picture', 'stroke_still', 'DragStroke', 'animation', 'Player']
+           'curve_vertices', 'stroke_picture', 'stroke_still', 'DragStroke', 'animation', 'Player', 'figure_style']
 
 # %% ../nbs/07_widgets.ipynb #11a779ff
 import base64, html, inspect, io, json, math, re
 from importlib.resources import files
 from typing import Literal, get_args, get_origin
 import anywidget, ipywidgets, traitlets
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from fastcore.basics import patch
 from fastcore.docments import docments
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image, ImageDraw
 from torch import Tensor
 from .curves import bezier_chain_to_polyline, catmull_rom_to_polyline, curve_to_polyline, polyline_edt2, quadratic_bezier
@@ -367,12 +369,13 @@ class DragStroke(anywidget.AnyWidget):
     def __init__(self,
         points:Tensor, # [N, 2] control points in grid units, (row, col)
         kind:str='polyline', # as for curve_vertices
-        answer=None, # (points [N, 2], kind, sigma in pixels) -> (arrows [N, 2] in grid units, caption), asked after each move
+        answer=None, # (points [N, 2], kind, sigma in pixels) -> (arrows [N, 2] in grid units, caption), asked after each move; None with a target and a gain: downhill
         **traits, # sigma, size, target, gain, choices, label, width
     ):
         for k, p in ({kind: points} | traits.get('choices', {})).items(): curve_vertices(p, k)
         traits['choices'] = {k: torch.as_tensor(p).tolist() for k, p in traits.get('choices', {}).items()}
         super().__init__(points=points, kind=kind, **traits)
+        if answer is None and self.gain and len(self.target): answer = self.downhill
         self.answer = answer
         if answer: self.arrows, self.caption = answer(self.tensor, self.kind, self.sigma)
         self.observe(self._moved, ['points', 'kind', 'sigma'])
@@ -386,6 +389,20 @@ def _moved(self:DragStroke, change):
     if not self.answer: return
     try: self.arrows, self.caption = self.answer(self.tensor, self.kind, self.sigma)
     except Exception as e: self.arrows, self.caption = [], f'{type(e).__name__}: {e}'
+
+# %% ../nbs/07_widgets.ipynb #96fc6956
+@patch
+def downhill(self:DragStroke,
+    points:Tensor, # [N, 2] control points in grid units, (row, col)
+    kind:str, # as for curve_vertices
+    sigma:float, # width in pixels
+)->tuple: # (arrows [N, 2] in grid units, the error in words)
+    "Minus the gradient of the squared error to the target, times `gain`."
+    points = points.clone().requires_grad_()
+    ink, goal = (_ink(line, sigma, self.size) for line in (curve_vertices(points, kind), torch.tensor(self.target)))
+    error = (ink - goal).square().mean()
+    g, = torch.autograd.grad(error, points)
+    return -self.gain*g, f'squared error {error:.4f}'
 
 # %% ../nbs/07_widgets.ipynb #ebdcf8b1
 @patch
@@ -492,3 +509,17 @@ def _repr_mimebundle_(self:Player, **kwargs):
     shown = anywidget.AnyWidget._repr_mimebundle_(self, **kwargs)
     words = f'{self.label}: {len(self.frames)} pictures, from {self.captions[0]!r} to {self.captions[-1]!r}'
     return _with_still(shown, self.still, words, **{'text/html': self.live_html()})
+
+# %% ../nbs/07_widgets.ipynb #bca1ea3c
+def figure_style(
+    size:float=10., # of letters, in points; a point is 4/3 of a pixel as shown
+):
+    "Set matplotlib's look for a page: sharp, legible, line styles beside colours."
+    colours = plt.cycler(color=['#1f5fa8', '#e07b00', '#3a9d5d', '#9b4fb0'])
+    styles = plt.cycler(linestyle=['-', '--', '-.', ':'])
+    plt.rcParams.update({
+        'figure.dpi': 96, 'font.size': size, 'axes.titlesize': size + 1, 'legend.fontsize': size,
+        'xtick.labelsize': size - 1, 'ytick.labelsize': size - 1, 'legend.frameon': False,
+        'axes.spines.top': False, 'axes.spines.right': False, 'lines.linewidth': 2,
+        'axes.prop_cycle': colours + styles})
+    set_matplotlib_formats('retina')                                # 192 dots an inch, shown as 96

@@ -16,7 +16,8 @@ def readme():
     parts = []
     for c in cells:
         src = ''.join(c['source'])
-        if src.startswith('#| hide') or src.startswith('#| echo: false'): continue
+        if src.startswith(('#| hide', '#| echo: false', '<!-- site -->')): continue                 # what only the site shows
+        src = re.sub(r'^#\|.*\n', '', src, flags=re.M)
         parts.append(src if c['cell_type'] == 'markdown' else f'```python\n{src}\n```')
     text = re.sub(r'^:::.*\n+', '', '\n\n'.join(parts), flags=re.M)              # Quarto's boxes, which GitHub does not know
     return re.sub(r'(\]\(|\b(?:src|srcset)=")(?!https?:|#|mailto:)', r'\1nbs/', text) + '\n'

@@ -1,11 +1,10 @@
 """The commands in processes of their own that start in a moment: a server has everything imported, and forks.
 
 What happens to them here is what happens to commands: a signal, a disk that is full, a folder that one may not write to, a death at a chosen file."""
-import contextlib, ctypes, importlib, multiprocessing, os, resource, signal, sys, time
+import contextlib, ctypes, multiprocessing, os, resource, signal, sys, time
 from pathlib import Path
 
-COMMANDS = {'imageopt': ('imageopt_command', 'main'), 'autoencoder-experiment': ('experiments', 'main'), 'train_classifiers': ('classifiers', 'main'),
-            'train_classifiers_barlow': ('classifiers', 'main_barlow'), 'evaluate_one_shot': ('oneshot', 'main')}
+from dsketch_nb.command import start
 
 def humble():
     "Without the rights that let root write anywhere; everybody else has not got them anyway."
@@ -41,10 +40,23 @@ def _run(command, argv, cwd, setup):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for fd, name in ((1, 'said.out'), (2, 'said.err')): os.dup2(os.open(Path(cwd)/name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), fd)
     os.chdir(cwd)
-    module, name = COMMANDS[command]
-    f = getattr(importlib.import_module(f'dsketch_nb.{module}'), name)
     for g, *args in setup: g(*args)
-    f(list(map(str, argv)))
+    start(command, list(map(str, argv)))
+
+def ends(fd, how):
+    "A stream of the process that has ended: `closed`, a `pipe` that nobody reads, a `full` disk, an `ascii` console, or `none` at all."
+    name = {1: 'stdout', 2: 'stderr'}[fd]
+    if how == 'closed': os.close(fd)
+    elif how == 'none':
+        os.close(fd)
+        setattr(sys, name, None)
+    elif how == 'ascii': setattr(sys, name, open(fd, 'w', encoding='ascii', closefd=False))
+    else:
+        if how == 'full': to = os.open('/dev/full', os.O_WRONLY)
+        else:
+            reader, to = os.pipe()
+            os.close(reader)
+        os.dup2(to, fd)
 
 context = multiprocessing.get_context('forkserver')
 context.set_forkserver_preload(['dsketch_nb.experiments', 'dsketch_nb.classifiers', 'dsketch_nb.oneshot', 'dsketch_nb.compiled', 'sklearn.datasets'])

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+import dsketch_nb.svg
 from dsketch_nb.animation import check_film, cut_polylines, importance, save_film, stroke_order
-from dsketch_nb.scene import Scene
+from dsketch_nb.scene import Scene, mark_attributes, svg_path
 
 PATH = '{http://www.w3.org/2000/svg}path'
 
@@ -145,3 +146,12 @@ def test_svg_in_a_browser(browser, tmp_path):
     still, = ink('reduce', [0])
     none, half, done = ink('no-preference', [0, 2, 10])
     assert none == 0 and .2*still < half < .8*still and done == still > 500
+
+@pytest.mark.parametrize('compose', ['paint', 'ink'])
+def test_film_ends_on_the_still(compose, tmp_path):
+    "The last picture of an SVG film is the file that is written of the same scene: fitted strokes for paint, plain ones for ink."
+    s = small(compose)
+    s.save_animation(tmp_path/'a.svg')
+    marks = lambda svg: [(p.attrib['d'], p.attrib['stroke'], p.attrib['stroke-width'], p.attrib.get('stroke-opacity')) for p in ET.fromstring(svg).iter(PATH) if 'style' in p.attrib]
+    still = s.marks('fitted' if compose == 'paint' else 'plain')
+    assert marks((tmp_path/'a.svg').read_text()) == [(svg_path(m.stroke, 3), a['stroke'], a['stroke-width'], a['stroke-opacity'] if a['stroke-opacity'] != '1' else None) for m, a in ((m, mark_attributes(m)) for m in still)]

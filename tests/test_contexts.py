@@ -61,7 +61,7 @@ CALLS = {
  'scene.Group.vertices': lambda s, _: [numbers(g.vertices()) for g in s.groups], 'scene.Group.path': lambda s, _: [numbers(g.path()) for g in s.groups],
  'scene.Group.choose_chords': lambda s, _: [g.choose_chords(.01) for g in s.groups], 'scene.Scene._repr_mimebundle_': lambda s, _: s._repr_mimebundle_(),
  'scene.Kind.random': lambda s, _: [numbers(k().random(3, placement.half_extent(4, 5), generator())) for k in KINDS.values()],
- 'scene.Kind.along': lambda s, _: [numbers(k().along(*s.groups[0].params.detach().unbind(1))) for k in KINDS.values()], 'scene.Kind.scaled': lambda s, _: numbers(Kind().scaled(s.groups[0].params, 2.)),
+ 'scene.Kind.along': lambda s, _: [numbers(k().along(*s.groups[0].params.detach().unbind(1))) for k in KINDS.values()], 'scene.Kind.within': lambda s, _: numbers(Kind().within(s.groups[0].params, placement.half_extent(4, 5)/2)), 'scene.Kind.scaled': lambda s, _: numbers(Kind().scaled(s.groups[0].params, 2.)),
  'sharp.sharpened': lambda s, _: state(sharp.sharpened(s, 5)),
  'placement.removal_cost': lambda s, _: [numbers(c) for c in placement.removal_cost(s, picture(), generator())], 'placement.half_extent': lambda s, _: numbers(placement.half_extent(4, 5)),
  'placement.image_gradient': lambda s, _: numbers(placement.image_gradient(picture())), 'placement.structure_tensor': lambda s, _: numbers(placement.structure_tensor(picture())),

@@ -43,7 +43,7 @@ def strokes(folder):
 
 def read_strokes(path):
     o = optimiser()
-    o._call('before_fit')
+    for c in o.callbacks: c.before_fit(o)
     o.restore(path)
     o.step()
 

@@ -121,16 +121,11 @@ def test_closed_form_of_a_point():
         d2 = torch.tensor([[2., 1, 2], [1, 0, 1], [2, 1, 2]], dtype=torch.float64)
         assert torch.allclose(got, torch.exp(-d2/.5), atol=1e-12)
 
-def test_double_backward_is_refused():
-    v = lines(3).requires_grad_()
-    g, = torch.autograd.grad(draw(v, (9, 9), .01).square().sum(), v, create_graph=True)
-    with pytest.raises(RuntimeError, match='once_differentiable'): g.sum().backward()
-
 def test_what_numbers_cannot_hold_is_refused():
     v = torch.rand(400, 5, 2, dtype=torch.float64)*2 - 1
     for far in (1e155, 1e200, -1e308):
         v[7, 2, 1] = far
-        with pytest.raises(ValueError, match='beyond what numbers can hold'): draw(v, (64, 64), .01)
+        with pytest.raises(ValueError, match='beyond what torch.float64 can hold'): draw(v, (64, 64), .01)
 
 @pytest.mark.parametrize('change, names', [
     (dict(sigma2=0.), 'sigma2'), (dict(sigma2=-1.), 'sigma2'), (dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=torch.ones(7)), 'sigma2'),
@@ -311,12 +306,11 @@ def test_threads_are_counted_before_others_are_turned_down():
 
 @pytest.fixture
 def picky(monkeypatch):
-    "numba's backend as one that needs something: before it is chosen, it is tried."
-    monkeypatch.setattr(BACKENDS['numba'], 'needs', 'numba')
+    "numba's backend as on the first drawing of a process: before it is chosen, it is tried."
     monkeypatch.setitem(vars(BACKENDS['numba']), 'kernels', compiled)
-    module._works.cache_clear()
+    module._works.cache_clear(), module._failed.clear()
     yield monkeypatch
-    module._works.cache_clear()
+    module._works.cache_clear(), module._failed.clear()
 
 def test_what_needs_something_is_tried_once(picky):
     drawn = []
@@ -336,7 +330,8 @@ def test_what_does_not_run_here_is_not_chosen(picky):
 def test_what_is_not_installed_is_not_chosen(picky):
     picky.setattr(BACKENDS['numba'], 'needs', 'no_such_package')
     vars(BACKENDS['numba']).pop('kernels')
-    assert torch.equal(draw(lines(3), (9, 8), .01), draw(lines(3), (9, 8), .01, backend='pairs'))
+    with pytest.warns(UserWarning, match="so 'pairs' draws there, more slowly: backend needs no_such_package, which is not installed"):
+        assert torch.equal(draw(lines(3), (9, 8), .01), draw(lines(3), (9, 8), .01, backend='pairs'))
     with pytest.raises(ValueError, match='needs no_such_package, which is not installed'): draw(lines(3), (9, 8), .01, backend='numba')
 
 def test_the_choice_is_made_before_compiled_code_runs(picky):
@@ -346,9 +341,9 @@ def test_the_choice_is_made_before_compiled_code_runs(picky):
 
 def test_cuda_is_for_triton(monkeypatch):
     cuda = torch.device('cuda')
-    monkeypatch.setattr(module, '_works', lambda name, device: True)
+    monkeypatch.setattr(module, '_works', lambda *kind: True)
     assert module._fastest(cuda) == 'triton' and module._fastest(torch.device('cpu')) == 'numba' and module._fastest(torch.device('meta')) == 'pairs'
-    monkeypatch.setattr(module, '_works', lambda name, device: False)
+    monkeypatch.setattr(module, '_works', lambda *kind: False)
     assert module._fastest(cuda) == 'pairs'
 
 def test_triton_stays_out_of_the_way():

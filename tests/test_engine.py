@@ -58,7 +58,7 @@ def random_scene(i):
 
 def plain(scene):
     "What engine.js takes."
-    groups = [dict(kind=g.kind, points=g.params.shape[1], chords=g.segments, params=g.params.flatten().tolist(), alpha=g.alpha.tolist(), sigma=g.sigma2.sqrt().tolist(),
+    groups = [dict(kind=g.kind, points=g.params.shape[1], chords=g.chords, params=g.params.flatten().tolist(), alpha=g.alpha.tolist(), sigma=g.sigma2.sqrt().tolist(),
                    colour=[0.]*3*len(g) if g.colour is None else g.colour.flatten().tolist()) for g in scene.groups]
     return dict(height=scene.height, width=scene.width, compose=scene.compose, paper=list(scene.paper), groups=groups)
 

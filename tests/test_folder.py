@@ -9,7 +9,7 @@ from dsketch_nb.imageopt_command import imageopt_folder, main
 from dsketch_nb.runs import claimed
 from dsketch_nb.scene import Scene
 
-command = [Path(sys.executable).parent/'imageopt']
+command = [sys.executable, '-c', 'from dsketch_nb.command import imageopt; imageopt()']
 FLAGS = '--width 40 --lines 60 --iters 150 --checkpoint-steps 20 --seed 5'.split()
 
 @pytest.fixture(scope='module')
@@ -103,7 +103,7 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(photos, unbroken, t
 
 def test_a_damaged_checkpoint_is_named(photos, tmp_path, monkeypatch):
     class Enough(Exception): pass
-    import dsketch_nb.imageopt_command as module
+    import dsketch_nb.optimise as module
     real, saved = module.ImageOptimiser.save, []
     def once(self, path):
         real(self, path); saved.append(Path(path))

@@ -45,7 +45,7 @@ def test_what_a_run_remembers_is_bounded():
 
 def test_same_seed_same_calls_same_bits():
     def all_of_it(run):
-        for changes in ({}, {'lines': 45}, {'lines': 12, 'sigma2': 3.}, {'loss': 'PyrMSELoss', 'lr': .03}, {'model': 'paint'}):
+        for changes in ({}, {'lines': 45}, {'lines': 12, 'sigma2': 3.}, {'loss': 'PyrMSELoss', 'lr': .03}, {'compose': 'paint'}):
             run.set(**changes)
             for _ in range(5): run.step()
         return run.look()
@@ -55,8 +55,8 @@ def test_same_seed_same_calls_same_bits():
     assert not same(first, all_of_it(a_run(seed=2)))
     changed = run.settings | {'sigma2': run.sigma2, 'loss': run.loss}
     run.reset()                                                  # to the start, with the settings as they have become
-    assert run.settings | {'sigma2': run.sigma2, 'loss': run.loss} == changed and changed['lines'] == 12 and changed['model'] == 'paint'
-    assert same(run.look(), a_run(lines=12, model='paint', sigma2=3., loss='PyrMSELoss', lr=.03).look())
+    assert run.settings | {'sigma2': run.sigma2, 'loss': run.loss} == changed and changed['lines'] == 12 and changed['compose'] == 'paint'
+    assert same(run.look(), a_run(lines=12, compose='paint', sigma2=3., loss='PyrMSELoss', lr=.03).look())
 
 def test_looking_changes_nothing_and_moments_stay_as_they_were():
     run, other = a_run(), a_run()
@@ -114,12 +114,12 @@ def test_grey_and_inverted():
 
 @pytest.mark.parametrize('make, says', [
     (dict(image='nowhere.png'), 'nowhere.png'), (dict(sigma2=None), 'sigma2 None'), (dict(sigma2='1'), "sigma2 '1'"), (dict(lr=None), 'lr None'), (dict(loss=None), 'loss None'), (dict(sigma2=0.), 'sigma2 0'), (dict(lr=-1.), 'lr -1'), (dict(lines=0), 'no strokes'), (dict(loss='NoLoss'), 'NoLoss'), (dict(opt_sigma2=True), 'no setting opt_sigma2'),
-    (dict(strokes=5), 'no setting strokes'), (dict(opacity=None), 'opacity'), (dict(model='oil'), 'oil'), (dict(device='tpu:0'), 'tpu'), (dict(width=0), 'width 0')])
+    (dict(strokes=5), 'no setting strokes'), (dict(opacity=None), 'opacity'), (dict(compose='oil'), 'oil'), (dict(device='tpu:0'), 'tpu'), (dict(width=0), 'width 0')])
 def test_bad_input_is_refused_at_the_door(make, says):
     with pytest.raises((ValueError, FileNotFoundError), match=says): LiveRun(**dict(image='sample:china') | SMALL | make)
 
 @pytest.mark.parametrize('changes, says', [(dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=-1.), 'sigma2 -1'), (dict(sigma2=None), 'sigma2 None'), (dict(sigma2='1'), "sigma2 '1'"), (dict(lr=None), 'lr None'), (dict(lr='.1'), "lr '.1'"), (dict(lr=True), 'lr True'), (dict(loss=None), 'loss None'), (dict(loss=3), 'loss 3'), (dict(lr=0.), 'lr 0'), (dict(lines=0), 'lines 0'), (dict(lines=2.5), 'lines 2.5'), (dict(lines=5.), 'lines 5.0'), (dict(lines='7'), "lines '7'"), (dict(points=3), 'points cannot'),
-    (dict(model='oil'), 'oil'), (dict(loss='NoLoss'), 'NoLoss'), (dict(seed=3), 'seed cannot')])
+    (dict(compose='oil'), 'oil'), (dict(loss='NoLoss'), 'NoLoss'), (dict(seed=3), 'seed cannot')])
 def test_a_wrong_setting_changes_nothing(changes, says):
     run, other = a_run(), a_run()
     run.step(); other.step()
@@ -261,10 +261,10 @@ def test_closed_in_the_middle_of_a_step_it_stays_closed():
     assert r.wait(0) and not r.running
 
 def test_two_at_once_do_what_each_does_alone():
-    alone = [a_run(seed=s, model=m) for s, m in ((1, 'ink'), (2, 'paint'))]
+    alone = [a_run(seed=s, compose=m) for s, m in ((1, 'ink'), (2, 'paint'))]
     for run in alone:
         for _ in range(60): run.step()
-    both = [Runner(a_run(seed=s, model=m), fps=30) for s, m in ((1, 'ink'), (2, 'paint'))]
+    both = [Runner(a_run(seed=s, compose=m), fps=30) for s, m in ((1, 'ink'), (2, 'paint'))]
     for r in both: r.start(60)
     for _ in range(10): a_run(lines=200).look()                  # and this thread draws as well
     for r, run in zip(both, alone):
@@ -273,7 +273,7 @@ def test_two_at_once_do_what_each_does_alone():
 def test_settings_change_a_run_that_goes_on():
     r = Runner(a_run(), fps=30)
     r.start(10**6)
-    for changes in (dict(lines=50), dict(sigma2=4.), dict(lr=.05), dict(loss='PyrMSELoss'), dict(model='paint'), dict(lines=10)): r.set(**changes).result(60)
+    for changes in (dict(lines=50), dict(sigma2=4.), dict(lr=.05), dict(loss='PyrMSELoss'), dict(compose='paint'), dict(lines=10)): r.set(**changes).result(60)
     assert r.state == 'running' and r.error is None
     r.pause(); assert r.wait(60)
     assert (len(r.latest.scene), r.latest.scene.compose, r.run.loss, r.run.o.optimiser.param_groups[0]['lr']) == (10, 'paint', 'PyrMSELoss', .05)
@@ -346,7 +346,7 @@ def test_its_buttons(live):
 
 def test_its_controls_act_while_it_runs(live):
     press(live, 'start')
-    for name, value in (('lines', 60), ('sigma2', 5.), ('lr', .1), ('loss', 'BlurredMSELoss'), ('model', 'paint')): live.controls[name].value = value
+    for name, value in (('lines', 60), ('sigma2', 5.), ('lr', .1), ('loss', 'BlurredMSELoss'), ('compose', 'paint')): live.controls[name].value = value
     soon(lambda: len(live.run.marks) == 5)
     assert live.runner.running
     press(live, 'pause'); live.runner.wait(60)
@@ -435,7 +435,7 @@ def test_a_picture_of_ones_own(tmp_path):
     Image.linear_gradient('L').resize((40, 30)).save(tmp_path/'mine.png')
     live = LiveOptimiser(str(tmp_path/'mine.png'), width=None, lines=10, points=5, colour=False, invert=True)
     live.runner.wait(60)
-    assert live.svg_file()[0] == 'mine-0.svg' and {*live.controls} == {'lines', 'points', 'sigma2', 'lr', 'loss', 'model'}
+    assert live.svg_file()[0] == 'mine-0.svg' and {*live.controls} == {'lines', 'points', 'sigma2', 'lr', 'loss', 'compose'}
     live.controls['points'].value = 9; live.runner.wait(60)
     assert isinstance(live.shown.scene, Scene) and len(live.shown.scene) == 19
     live.close()
@@ -537,3 +537,18 @@ def test_on_a_phone_it_fits(page):
     for part in [cell.get_by_role('img', name='drawn with'), cell.get_by_role('img', name='Loss over'), button(cell, 'SVG'), *cell.get_by_role('slider').all(), *cell.get_by_role('combobox').all()]:
         box = part.bounding_box()
         assert box and box['width'] > 30 and box['x'] + box['width'] <= right + 1, box
+
+def test_it_fits_a_projector_and_its_pictures_can_be_kept(tmp_path):
+    portrait = Image.new('RGB', (60, 120), 'teal')
+    live = LiveOptimiser(portrait, view=640, tall=400, width=30, lines=10, steps=5)
+    assert live.runner.wait(60) and (live.view, live.picture.width) == (200, 200)             # 400 pixels down the screen, not 1,280
+    row, = live.children
+    assert live.picture in row.children[0].children and {*live.buttons.values()} <= {*row.children[1].children[0].children}    # controls beside the picture
+    assert LiveOptimiser(Image.new('RGB', (120, 60)), view=300, width=30, lines=10).view == 300
+    name, kind, data = live.png_file()
+    assert (name, kind, Image.open(io.BytesIO(data)).size) == ('drawing-5.png', 'image/png', (120, 240))
+    live.save_gif(tmp_path/'a.gif')
+    film = Image.open(tmp_path/'a.gif')
+    assert film.n_frames > 1 and film.size == (64, 60) and live.gif_file()[:2] == ('drawing-5.gif', 'image/gif')
+    assert [o.label for o in live.downloads.values()] == ['SVG', 'PNG', 'GIF']
+    live.close()

@@ -129,7 +129,7 @@ def test_memory_stays_flat(what):
     process, v = psutil.Process(), (torch.rand(100, 2, 2)*2 - 1).requires_grad_()
     scene = random_scene(64, 64, lines=100, colour=True, opacity=1.)
     o = ImageOptimiser(scene, torch.rand(3, 64, 64), MSELoss(), torch.optim.Adam(scene.parameters(), .01), [Best(), Cosine(.1)])
-    o._call('before_fit')
+    for c in o.callbacks: c.before_fit(o)
     o.iters = 20_000
     def some(n):
         for _ in range(n):

@@ -1,12 +1,13 @@
 """What a scene writes looks like what it draws, and comes back as it was."""
-import io, json, math, os, shutil, subprocess
+import copy, io, json, math, os, re, shutil, subprocess, sys
 import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from dsketch_nb.scene import KINDS, Group, Scene, soft_profile
+from dsketch_nb import animation, autoencoders, imageopt, placement, scene as scene_module
+from dsketch_nb.scene import KINDS, Group, Kind, Scene, soft_profile
 from dsketch_nb.runs import replacing
 
 resvg_py = pytest.importorskip('resvg_py')
@@ -384,3 +385,156 @@ def test_one_drawing_of_ink_has_one_text():
     g = s.groups[0]
     turned = Scene(40, 60).add('segments', g.params.detach().flip(0), g.colour.detach().flip(0), g.sigma2.flip(0))
     assert turned.to_svg() == s.to_svg()
+
+
+# --- grey ink, paper, page
+
+def without_blending(svg): return svg.replace('mix-blend-mode:multiply', '')
+
+@pytest.mark.parametrize('compose', ['ink', 'softor'])
+@pytest.mark.parametrize('profile,least', [('plain', 27), ('soft', 35)])
+def test_grey_ink_needs_no_blend_mode(compose, profile, least):
+    "Black that covers with opacity o leaves 1 - o of what lies beneath, on any paper."
+    s = random_scene(n=200, size=(60, 80), compose=compose, alpha=.3, paper='#e8d8a0')
+    if compose == 'ink': s.groups[0].colour.data[:] = s.groups[0].colour.data[:, :1]
+    svg = s.to_svg(profile)
+    assert 'mix-blend-mode' not in svg and b'/Multiply' not in s.to_pdf(profile)
+    multiplied = svg.replace('<g class', '<style>.dsketch-ink path{mix-blend-mode:multiply}</style><g class')
+    assert psnr(resvg(svg), raster(s)) > least and multiplied != svg and psnr(resvg(svg), resvg(multiplied)) > 45
+    back = Scene.from_svg(svg)
+    assert back.compose == 'ink' and back.to_svg() == s.to_svg() if profile == 'plain' else back.compose == 'ink'
+
+def test_colour_beside_grey():
+    "One coloured stroke brings the rule back, and grey ones stay right in viewers that do not know it."
+    s = Scene(21, 21).add('segments', [[[0., -1.], [0., 1.]]], '#808080', .02).add('segments', [[[-1., 0.], [1., 0.]]], '#80ff80', .02)
+    svg = s.to_svg()
+    assert 'multiply' in svg and np.abs(resvg(svg) - resvg(svg.replace('#000000', '#010101'))).max() < .02
+    assert np.abs(resvg(svg)[10, 10] - [.25, .5, .25]).max() < .02
+    assert np.abs(resvg(without_blending(svg))[10, 2] - .5).max() < .01
+
+@pytest.mark.parametrize('sigma', [1., lambda n: torch.linspace(.6, 3, n)], ids=['one width', 'many'])
+def test_pale_ink_first(sigma):
+    "Where a viewer knows no multiplying, the order written is nearer to it than others are."
+    s = random_scene(n=400, size=(60, 80), alpha=.6)
+    if callable(sigma): s.groups[0].sigma2.data = (sigma(400)*s.pitch)**2
+    seen = without_blending(s.to_svg())
+    head, *paths, tail, end = seen.splitlines()[3:]
+    body = lambda lines: '\n'.join([*seen.splitlines()[:4], *lines, '</g>', '</svg>'])
+    flat = ['<path stroke="#{:02x}{:02x}{:02x}" stroke-width="{:.3f}" d="{}"/>'.format(*m.colour, m.width, scene_module.svg_path(m.stroke, 3)) for m in s.marks()]
+    error = lambda svg: ((resvg(svg) - raster(s))**2).mean()
+    assert error(seen) < .9*error(body(flat)) and error(seen) < .9*error(body(sorted(flat))) and error(seen) < error(body(sorted(flat, key=lambda p: p[19:])))
+
+def over(im, paper):
+    "A picture with opacities on paper."
+    a = np.asarray(im) / 255
+    return a[..., :3]*a[..., 3:] + np.array(paper)*(1 - a[..., 3:])
+
+@pytest.mark.parametrize('compose', ['softor', 'ink', 'paint'])
+def test_transparent(compose, tmp_path):
+    "No sheet; on white it looks as on white paper, and paint and grey ink look as they do on any."
+    s = random_scene(n=60, size=(30, 40), compose=compose, alpha=.3)
+    s.save_png(tmp_path/'a.png', transparent=True)
+    im = Image.open(tmp_path/'a.png')
+    assert im.mode == 'RGBA' and np.abs(over(im, (1, 1, 1)) - raster(s)).max() < 2.1/255
+    if compose != 'ink':
+        other = Scene(30, 40, compose, '#804020')
+        other.groups = s.groups
+        assert np.abs(over(im, other.paper) - raster(other)).max() < 2.1/255
+    for svg in (s.to_svg(transparent=True), s.to_animated_svg(transparent=True)):
+        assert '<rect' not in svg
+        seen = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg))))
+        assert psnr(over(seen, (1, 1, 1)), resvg(s.to_svg())) > (50 if compose != 'ink' else 20)
+    assert len(s.to_pdf(transparent=True)) < len(s.to_pdf())
+    if compose == 'paint': assert np.asarray(Scene(3, 4, 'paint', 'red').image(transparent=True))[..., 3].max() == 0
+
+@pytest.mark.parametrize('given,width,height,scale', [(800, '800', '600', 4), ('100mm', '100mm', '75mm', 100*96/25.4/200), ('8 in', '8in', '6in', 8*96/200), ('20.5cm', '20.5cm', '15.38cm', 205*96/25.4/200), ('600pt', '600pt', '450pt', 4)])
+def test_width_of_the_page(given, width, height, scale, tmp_path):
+    s = random_scene(n=30)
+    root = ET.fromstring(s.to_svg('soft', svg_width=given))
+    assert (root.attrib['width'], root.attrib['height'], root.attrib['viewBox']) == (width, height, '0 0 200 150')
+    assert root.attrib['width'] == ET.fromstring(s.to_animated_svg(svg_width=given)).attrib['width']
+    as_scaled = lambda svg: svg.split('\n', 1)[1]
+    assert as_scaled(s.to_svg('soft', svg_width=given)) == as_scaled(s.to_svg('soft', scale=scale))
+    box = [float(x) for x in re.search(rb'/MediaBox \[ ([\d. ]+) \]', s.to_pdf(svg_width=given)).group(1).split()]
+    np.testing.assert_allclose(box[2:], [200*scale*.75, 150*scale*.75], rtol=1e-3)
+
+@pytest.mark.parametrize('bad', [0, -1, 'wide', '10 km', '', 'nanmm', float('inf'), '1e400', '9'*400, [3]])
+def test_width_of_no_page(bad):
+    with pytest.raises(ValueError, match='svg_width') as e: Scene(5, 5).to_svg(svg_width=bad)
+    assert len(str(e.value)) < 250
+
+@pytest.mark.parametrize('write,good', [('save_png', 'a.png'), ('save_svg', 'a.svg'), ('save_pdf', 'a.pdf'), ('save', 'a.safetensors')])
+def test_a_name_says_what_is_written(write, good, tmp_path):
+    "Another suffix is refused before anything is drawn, and what is there stays."
+    s = Scene(5, 6).add('points', [[0., 0.]])
+    getattr(s, write)(tmp_path/good.upper())
+    s.groups[0].params.data[:] = torch.nan                          # cannot be drawn
+    for name in ('a.jpg', 'a.svg', 'a.png', 'a.pdf', 'a.safetensors', 'a', 'a.png.txt'):
+        if name == good: continue
+        (tmp_path/name).write_text('precious')
+        with pytest.raises(ValueError, match=f'ends in .{good[2:]}'): getattr(s, write)(tmp_path/name)
+        assert (tmp_path/name).read_text() == 'precious'
+
+def test_home_is_no_folder():
+    "A program may run without a home: reportlab looks for settings there while it is imported."
+    run = subprocess.run([sys.executable, '-c', 'from dsketch_nb.scene import Scene; print(len(Scene(4, 5).to_pdf()) > 500)'], env={**os.environ, 'HOME': os.devnull}, capture_output=True, text=True)
+    assert run.stdout.split() == ['True'], run.stderr
+
+
+# --- a kind of one's own
+
+class Circles(Kind):
+    "A centre and a radius."
+    name, shape = 'circles', '[N, 3]: centre (row, col) and radius'
+    def fits(self, shape): return shape == (3,)
+    def vertices(self, params, chords):
+        t = torch.linspace(0, 2*math.pi, chords + 1, dtype=params.dtype, device=params.device)
+        return params[..., None, :2] + params[..., None, 2:]*torch.stack([t.sin(), t.cos()], 1)
+    def random(self, n, half, generator, points=4):
+        u = torch.rand(n, 3, generator=generator)
+        return torch.cat([(2*u[:, :2] - 1)*half, .05 + .1*u[:, 2:]], 1)
+    def along(self, middle, reach, points=4): return torch.cat([middle, reach.norm(dim=1, keepdim=True)], 1)
+
+@pytest.fixture
+def circles():
+    "Known within a test only."
+    KINDS['circles'] = Circles
+    yield Circles
+    del KINDS['circles']
+del KINDS['circles']
+
+def test_a_kind_of_ones_own(circles, tmp_path):
+    "Drawn, learned, exported, animated, saved, placed and fitted as the others are, by its name."
+    g = torch.Generator().manual_seed(0)
+    s = Scene(60, 80, 'paint').add('circles', circles().random(9, torch.tensor([1., 1.3]), g).double(), 'navy', chords=40)
+    s.draw().sum().backward()
+    assert s.groups[0].params.grad.abs().min() > 0 and 'Scene(60 x 80, paint on #ffffff: 9 circles)' == repr(s)
+    assert psnr(resvg(s.to_svg()), raster(s)) > 24 and psnr(resvg(s.to_svg('fitted')), raster(s)) > 27
+    assert len(s.copy()) == 9 and len(list(s.film(.5, fps=4))) == 3 and sorted(animation.stroke_order(s).tolist()) == list(range(9))
+    s.save(tmp_path/'a.safetensors')
+    assert torch.equal(Scene.load(tmp_path/'a.safetensors').draw(), s.draw()) and copy.deepcopy(s).to_svg() == s.to_svg()
+    assert len(Scene.from_strokes(s.strokes(), 60, 80)) == 9
+    image = torch.rand(3, 20, 30, generator=g)
+    assert placement.random_params('circles', 4, placement.half_extent(20, 30), g).shape == (4, 3)
+    assert placement.strokes_along('circles', 4, image, image[0], g)[0].shape == (4, 3)
+    points = torch.rand(1, 5, 3, generator=g)
+    assert autoencoders.stroke_vertices('circles', points).shape == (1, 5, 11, 2)
+    target = Image.fromarray((image*255).byte().movedim(0, -1).numpy())
+    assert len(imageopt.imageopt(target, preset='paint', init=s, iters=2, reseed=0.)) == 9
+    with pytest.raises(ValueError, match=r'are no circles: expected \[N, 3\]'): Group('circles', torch.zeros(2, 2, 2), sigma2=1.)
+    del KINDS['circles']
+    with pytest.raises(ValueError, match="damaged scene .kind 'circles' is not one of points"): Scene.load(tmp_path/'a.safetensors')
+    KINDS['circles'] = circles
+
+@pytest.mark.parametrize('kind', list(KINDS))
+def test_new_strokes_of_each_kind(kind):
+    "A new stroke fits its own kind, whatever number of points is asked for; a straight one is straight and exported as such."
+    k, g = KINDS[kind](), torch.Generator().manual_seed(1)
+    for points in (1, 2, 3, 4, 5, 7, 8):
+        for p in (k.random(3, torch.tensor([1., 2.]), g, points), k.along(torch.zeros(3, 2), torch.rand(3, 2, generator=g), points)):
+            group = Group(kind, p, sigma2=.01)
+            assert group.vertices().shape[::2] == (3, 2) and torch.isfinite(group.path()).all()
+    middle, reach = torch.rand(3, 2, generator=g), torch.rand(3, 2, generator=g)
+    across = (k.vertices(k.along(middle, reach, 7), 5) - middle[:, None]) @ torch.stack([-reach[:, 1], reach[:, 0]], 1)[..., None]
+    assert across.abs().max() < 1e-6
+    torch.testing.assert_close(k.vertices(k.scaled(k.along(middle, reach), 3.), 5), 3*k.vertices(k.along(middle, reach), 5))

@@ -1,12 +1,12 @@
 """Plain strokes fitted to a soft drawing: nearer to the raster, in every mode and format, and nothing else changed."""
-import io, shutil, subprocess
+import io, shutil, subprocess, sys
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from dsketch_nb.scene import KINDS, Scene, plain_profile
 from dsketch_nb.sharp import closest_profile, sharpened
-import dsketch_nb.animation
+from dsketch_nb import animation, sharp
 
 resvg_py = pytest.importorskip('resvg_py')
 def resvg(svg): return np.asarray(Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg)))).convert('RGB')) / 255
@@ -74,3 +74,44 @@ def test_unknown_profile():
 def test_animated():
     s = crowd('paint', n=20)
     assert psnr(resvg(s.to_animated_svg(profile='fitted')), resvg(s.to_svg('fitted'))) > 40
+
+def test_numpy_does_the_same(monkeypatch):
+    "The way without numba: same lists, same gradients, same file."
+    for compose in ('ink', 'paint'):
+        s = crowd(compose, tuple(KINDS), n=6)
+        compiled = sharpened(s, 12)
+        with monkeypatch.context() as m:
+            m.setattr(sharp, '_kernel', lambda: sharp._sharp_numpy)
+            plain = sharpened(s, 12)
+        for a, b in zip(compiled.parameters(), plain.parameters()): torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
+
+WITHOUT = {'no numba': "import sys; sys.modules['numba'] = None\n", 'cannot compile': '''
+import numba
+def njit(*a, **k):
+    def wrap(f):
+        def broken(*a): raise RuntimeError('no compiler')
+        broken.py_func = f
+        return broken
+    return wrap
+numba.njit = njit
+''', 'cannot keep': '''
+import numba
+real = numba.njit
+def njit(*a, cache=False, **k):
+    if cache: raise RuntimeError('cannot cache function: no locator available')
+    return real(*a, **k)
+numba.njit = njit
+''', 'not compiled': "import os; os.environ['NUMBA_DISABLE_JIT'] = '1'\n"}
+
+@pytest.mark.parametrize('how', WITHOUT)
+def test_where_numba_does_not_run(how):
+    "The module is imported and fits strokes all the same."
+    code = WITHOUT[how] + '''
+import torch
+from dsketch_nb import draw, sharp
+draw.BACKENDS['numba'].__dict__.update(device='nowhere')
+s = sharp.Scene(9, 12, 'paint').add('segments', [[[-.5, -.5], [.5, .4]], [[.5, -.5], [-.2, .4]]], ['red', 'navy'], .02)
+print(len(sharp.sharpened(s, 3)), s.to_svg('fitted') != s.to_svg())
+'''
+    run = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
+    assert run.stdout.split() == ['2', 'True'], run.stderr[-600:]

@@ -429,6 +429,8 @@ export function wake(el, source = null) {
   }, { rootMargin: '200px' });
   first.observe(el);
 }
-if (typeof document !== 'undefined') document.querySelectorAll('[data-fit]').forEach(el => wake(el, document.getElementById('fit-engine')?.textContent ?? null));
+// In JupyterLab, where this module has no address of its own, anywidget calls `render`, and nothing else is woken.
+const text = typeof document === 'undefined' ? null : document.getElementById('fit-engine')?.textContent ?? null;
+if (typeof document !== 'undefined' && (text || /^(https?|file):/.test(import.meta.url))) document.querySelectorAll('[data-fit]').forEach(el => wake(el, text));
 
 export default { render({ model, el }) { return open(el, model.get('state'), model.get('engine')); } };
