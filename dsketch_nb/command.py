@@ -10,6 +10,8 @@ __all__ = ['COMMANDS', 'ByName', 'whole_number', 'options', 'build', 'add_flags'
 import argparse, errno, importlib, inspect, os, signal, sys, threading, time, unicodedata, _thread
 from contextlib import contextmanager, suppress
 from numbers import Integral
+from types import UnionType
+from typing import get_args
 
 # %% ../nbs/03_command.ipynb #99a103bd
 from . import __version__
@@ -62,6 +64,8 @@ def build(
 # %% ../nbs/03_command.ipynb #9bf46efa
 def _add_flag(parser, name, kind, value, text):
     "One parameter as one flag."
+    # float|None is a float that may be left out
+    if isinstance(kind, UnionType): kind = next(o for o in get_args(kind) if o is not type(None))
     flag = '--' + name.replace('_', '-')
     text = ' '.join(text.split()).replace('%', '%%') if isinstance(text, str) else ''
     if kind is bool or isinstance(value, bool):
@@ -162,8 +166,8 @@ _WAIT_FOR = 'numba', 'llvmlite', 'triton', 'concurrent'      # never for long; t
 def stoppable(
     *signals, # which to answer; SIGINT, that is Ctrl-C, and SIGTERM unless given
 ):
-    "Within, SIGTERM does what Ctrl-C does: it raises KeyboardInterrupt; and both wait until that can be borne. In another thread than the main one, nothing changes."
-    before, asked, mine = {}, signal.SIGINT, sys._getframe(2)         # what lies below the `with` is none of our business
+    "Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does. Delivery is postponed while numba, LLVM, Triton or a thread pool is on the stack. In another thread than the main one, nothing changes."
+    before, asked, mine = {}, signal.SIGINT, sys._getframe(2)         # only frames above the `with` are looked at
     def stop(s, frame):
         nonlocal asked
         asked, at = s, frame
@@ -184,7 +188,7 @@ def stoppable(
     finally:
         sys.unraisablehook = hook
         for s, handler in before.items(): signal.signal(s, handler)
-        mine = None                                                   # a frame keeps all that it knows
+        mine = None                                                   # a frame kept alive keeps all its variables
 
 # %% ../nbs/03_command.ipynb #32d506f0
 def plain_text(
