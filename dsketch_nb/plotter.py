@@ -105,7 +105,7 @@ def _uncovered(strokes, lines):
         out.append(parts)
     return out
 
-# %% ../nbs/14_plotter.ipynb #f48942ca
+# %% ../nbs/14_plotter.ipynb #9113cb86
 def _on_edge(line, edges, tol):
     "For each segment of a line the (axis, place) of the edge that it lies on, or None."
     out = [None]*(len(line) - 1)
@@ -131,6 +131,7 @@ def _covering(spans):
         else: out.append([low, high])
     return out
 
+# %% ../nbs/14_plotter.ipynb #0ca6a28e
 def once_on_edges(
     lines:list, # of [K, 2]
     edges:list, # (axis, place): 0 and an x, or 1 and a y

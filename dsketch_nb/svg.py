@@ -88,7 +88,7 @@ def _utf8(data):
         raise ValueError(f"no well-formed XML (not in {name.decode()}, which it declares: "
                          f"{e.reason}): save it as UTF-8") from None
 
-# %% ../nbs/06_svg.ipynb #caad8b7d
+# %% ../nbs/06_svg.ipynb #d6bbcd0f
 _ENTITIES, _ENTITY = 64, 300 # how many a document may define, and of how many characters
 
 class _Builder:
@@ -117,6 +117,7 @@ class _Builder:
             raise ValueError(f"it defines the entity {name[:40]!r}, and definitions can unfold "
                              "without end: save it as plain SVG")
 
+# %% ../nbs/06_svg.ipynb #9359f03e
 def _full(name): return '{' + name if '}' in name else name # as ElementTree writes: {space}name
 
 def _parse(data):
@@ -349,7 +350,7 @@ def _between(p, a, b):
         return mix(mix(ab, bc, s), mix(bc, cd, s), t)
     return np.stack([blossom(a, a, a), blossom(a, a, b), blossom(a, b, b), blossom(b, b, b)])
 
-# %% ../nbs/06_svg.ipynb #d4a24e67
+# %% ../nbs/06_svg.ipynb #e24a3bad
 HOUSES = 'g', 'a', 'svg', 'switch'
 SILENT = ('defs', 'symbol', 'clipPath', 'mask', 'marker', 'pattern', 'linearGradient',
     'radialGradient', 'filter', 'style', 'title', 'desc', 'metadata', 'view', 'cursor')
@@ -366,6 +367,7 @@ class _Here(NamedTuple):
     blend:str = 'normal'
     depth:int = 0
     uses:tuple = () # the ids of the uses we are in
+    ink:bool = False # whether we are in ink of our own
     windows:tuple = () # [4, 2] corners in pixels of the viewports through which one looks
 
 class _Placed(ValueError):
@@ -468,7 +470,7 @@ def reader(self:_Reader, here, units, box):
 _LOWER = 'display', 'mix-blend-mode', 'vector-effect', 'overflow', 'transform-box'
 def _diagonal(viewport): return math.hypot(*viewport)/math.sqrt(2) # what 100% of a width stands for
 
-# %% ../nbs/06_svg.ipynb #0e5f9eeb
+# %% ../nbs/06_svg.ipynb #b2a20a6f
 @patch
 def enter(self:_Reader, element, tag, here):
     "`here` inside of an element: its properties, transform and opacity."
@@ -478,6 +480,7 @@ def enter(self:_Reader, element, tag, here):
     for k, v in element.attrib.items():
         if (k in INHERITED or k in OWN) and k not in STYLE_ONLY:
             found.setdefault(k, []).append((ATTRIBUTE, v))
+    if 'dsketch-ink' in element.attrib.get('class', '').split(): here = here._replace(ink=True)
     if not found: return here._replace(own=OWN)
     units, style, own = here.units, dict(here.style), dict(OWN)
     if 'font-size' in found:
@@ -842,7 +845,7 @@ def _sigma_of_width(point, copies, alpha=1.):
     ink = sum(terms)/alpha
     return 1/(2*math.sqrt(ink)) if point else 1/(math.sqrt(math.pi)*ink)
 
-# %% ../nbs/06_svg.ipynb #a175ebcd
+# %% ../nbs/06_svg.ipynb #4ab40c15
 def _is_point(points): return bool(np.abs(points - points[0]).max() <= 1e-9)
 
 @patch
@@ -867,7 +870,8 @@ def add(self:_Reader, subpaths, paint, width, here, cap='round'):
         sigma = width*_sigma_of_width(point, self.copies, 1. if self.copies == 1 else together)
         path = s.points[:1 if point else None].tolist()
         self.strokes += [Stroke(path, s.curved and not point, point, sigma, rgb, alpha)]*self.copies
-        self.blends[here.blend] += 1
+        # black over something is black multiplied with it, so our grey ink has no blend mode
+        self.blends['multiply' if here.ink and not any(rgb) else here.blend] += 1
 
 # %% ../nbs/06_svg.ipynb #82357f5a
 def _root_size(reader, root, view, units):
