@@ -25,7 +25,8 @@ from .command import ByName, whole_number
 _BASES = {}
 
 def _bezier_basis(points, dtype, device):
-    "[K, points]: the vertices of a chain of cubics are this matrix times its control points."
+    """[K, points]: the vertices of a chain of cubics are this matrix times its control
+    points."""
     with torch.inference_mode(False):
         return bezier_chain_to_polyline(torch.eye(points, dtype=dtype, device=device))
 
@@ -33,7 +34,8 @@ def stroke_vertices(
     kind:str, # 'points', 'segments', 'polylines', 'beziers', 'catmull_roms' or your own
     params:Tensor, # [*, N, P, 2] positions in grid units, as a Scene takes them
 )->Tensor: # [*, N, K, 2] in grid units
-    "The polylines that strokes of a kind are drawn as, curves by ten chords a cubic or span."
+    """The polylines that strokes of a kind are drawn as, curves by ten chords a cubic
+    or span."""
     # the same curve, with a third less to compute
     if kind == 'catmull_roms': params = catmull_rom_to_bezier(params)
     if kind not in ('beziers', 'catmull_roms'): return Kind.find(kind)().vertices(params, 10)
@@ -49,13 +51,16 @@ def stroke_vertices(
 class Drawing:
     "What a decoder answers: strokes of one kind for each image of a batch."
     kind:str # 'points', 'segments', 'polylines', 'beziers' or 'catmull_roms'
-    params:Tensor # [B, N, P, 2] positions in grid units, (row, col), as a Scene takes them
+    # [B, N, P, 2] positions in grid units, (row, col), as a Scene takes them
+    params: Tensor
     size:tuple # (height, width) in pixels
     sigma2:float # squared width in squared grid units
-    ink:Tensor=None # coverage in [0, 1]: [B, N], or [B, N, 3] for colour; None is full ink
+    # coverage in [0, 1]: [B, N], or [B, N, 3] for colour; None is full ink
+    ink: Tensor = None
     channels:int=1 # of the images; grey ink is the same in all of them
     contrast:float=1. # the finished image is multiplied by it, up to 1
-    # splines by a search for the nearest point, not by chords: slow, and on dense tensors
+    # splines by a search for the nearest point, not by chords: slow, and on dense
+    # tensors
     exact: bool = False
     canvas:Tensor=None # [B, C, H, W] the strokes on black, where that is known already
 
@@ -94,11 +99,14 @@ def _exactly(self:Drawing):
     spans = self.params.unfold(-2, 4, 1).mT
     grid = pixel_grid(*self.size, dtype=spans.dtype, device=spans.device)
     r = exp(
-        curve_edt2_bruteforce(spans, grid, 3, 10, catmull_rom_spline).min(2).values, self.sigma2
+        curve_edt2_bruteforce(spans, grid, 3, 10, catmull_rom_spline).min(2).values,
+        self.sigma2,
     )[:, :, None]
     ink = self.ink
     return softor(
-        r if ink is None else r * (ink if ink.dim() == 3 else ink[..., None])[..., None, None]
+        r
+        if ink is None
+        else r * (ink if ink.dim() == 3 else ink[..., None])[..., None, None]
     )
 
 # %% ../nbs/30_autoencoders.ipynb #711a6ade
@@ -236,7 +244,8 @@ def cost(self:Decoder,
 # %% ../nbs/30_autoencoders.ipynb #255d7136
 class AutoEncoder(nn.Module):
     "An encoder and a decoder: an image in, its drawing out."
-    numbers_per_latent = 1 # how many of the encoder's outputs go into each number of the latent
+    # how many of the encoder's outputs go into each number of the latent
+    numbers_per_latent = 1
 
     def __init__(self,
         encoder:Encoder, # images -> [B, latent_size]
@@ -250,15 +259,16 @@ class AutoEncoder(nn.Module):
         )
         if encoder.outputs != wanted:
             raise ValueError(
-                f"the encoder's outputs are {encoder.outputs}, expected {wanted} for a latent of"
-                f" {decoder.latent_size} in a {type(self).__name__}: build it with outputs={wanted}"
+                f"the encoder's outputs are {encoder.outputs}, expected {wanted} for a"
+                f" latent of {decoder.latent_size} in a {type(self).__name__}: build it"
+                f" with outputs={wanted}"
             )
         for name in ('size', 'channels'):
             a, b = getattr(encoder, name), getattr(decoder, name)
             if a != b:
                 raise ValueError(
-                    f"the encoder's {name} is {a} and the decoder's {b}: build both for the same"
-                    " images"
+                    f"the encoder's {name} is {a} and the decoder's {b}: build both for"
+                    " the same images"
                 )
 
 # %% ../nbs/30_autoencoders.ipynb #03eb75ec
@@ -295,7 +305,7 @@ def forward(self:AutoEncoder,
 @torch.no_grad()
 def strokes(self:AutoEncoder,
     images:Tensor, # [B, C, H, W] in [0, 1]
-)->list: # of Scene, one an image: black ink on white paper, the negative of the reconstruction
+)->list: # of Scene, one an image: black ink on white paper
     "What the model would draw, as strokes to keep."
     return self.decoder.strokes(self.encode(images)).scenes()
 
@@ -319,8 +329,8 @@ def training_loss(self:AutoEncoder,
 
 # %% ../nbs/30_autoencoders.ipynb #5a6283d5
 class VariationalAutoEncoder(AutoEncoder):
-    """The encoder answers with a cloud instead of a point, and the decoder must draw well from
-    anywhere in it (Kingma & Welling 2014)."""
+    """The encoder predicts the mean and log-variance of a normal distribution, and
+    the decoder draws from a sample of it (Kingma & Welling 2014)."""
     numbers_per_latent = 2
 
     def distribution(self,

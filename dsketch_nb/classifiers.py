@@ -41,8 +41,8 @@ from .training import EpochProgress, Trainer, load_weights, save_weights
 
 # %% ../nbs/35_classifiers.ipynb #e0361dfe
 class Classifier(nn.Module, ByName, family='classifier'):
-    """From an image to a number for each class: how much speaks for it. A subclass defines
-    `backbone` and `head`, and is known by its name as soon as it is defined."""
+    """From an image to a number for each class: how much speaks for it. A subclass
+    defines `backbone` and `head`, and is known by its name as soon as it is defined."""
     def __init__(self,
         size:tuple, # (height, width) of the images, pixels
         channels:int, # of the images: 1 for grey, 3 for colour
@@ -434,11 +434,15 @@ def _check_purpose(path, c, size, channels, classes, model):
 def view(
     images:Tensor, # [B, C, H, W] in [0, 1]
 )->Tensor: # the same shape
-    """Another look at the same things: moved, turned, sheared and scaled a little, and 5 % brighter
-    or darker from pixel to pixel."""
+    """Another look at the same things: moved, turned, sheared and scaled a little, and
+    5 % brighter or darker from pixel to pixel."""
     return (
         augmented(images)
-        * (1 + (torch.rand(images.shape, dtype=images.dtype, device=images.device) - 0.5) / 10)
+        * (
+            1
+            + (torch.rand(images.shape, dtype=images.dtype, device=images.device) - 0.5)
+            / 10
+        )
     ).clamp(0, 1)
 
 # %% ../nbs/35_classifiers.ipynb #9dba1fb2
@@ -449,10 +453,11 @@ def cross_correlation(
     "How each feature of one view goes with each of the other, over the batch."
     if a.dim() != 2 or a.shape != b.shape or a.device != b.device:
         raise ValueError(
-            f"a of shape {tuple(a.shape)} on {a.device} and b of shape {tuple(b.shape)} on"
-            f" {b.device} must both be [B, D], of the same images"
+            f"a of shape {tuple(a.shape)} on {a.device} and b of shape {tuple(b.shape)}"
+            f" on {b.device} must both be [B, D], of the same images"
         )
-    a, b = (F.batch_norm(o, None, None, training=True) for o in (a, b))     # mean 0, variance 1
+    # mean 0, variance 1
+    a, b = (F.batch_norm(o, None, None, training=True) for o in (a, b))
     return a.T @ b / len(a)
 
 def barlow_loss(
@@ -472,23 +477,28 @@ def barlow_twins_loss(
     labels=None, # not looked at
     weight:float=5e-3, # lambda: of the redundancy between features
 )->tuple: # loss, and {'invariance', 'redundancy'}: its terms
-    """What a `Trainer` asks of a classifier that has no labels: features of two views that agree,
-    each feature for itself."""
+    """What a `Trainer` asks of a classifier that has no labels: features of two views
+    that agree, each feature for itself."""
     if len(images) < 2:
         raise ValueError(
-            "Barlow Twins compares the images of a batch: it needs two or more, so choose a larger"
+            """Barlow Twins compares the images of a batch: it needs two or more, so
+            choose a larger"""
             " barlow_batch_size"
         )
-    terms = barlow_loss(model.features(view(images)), model.features(view(images)), weight)
-    return sum(terms), {k: v.detach() for k, v in zip(('invariance', 'redundancy'), terms)}
+    terms = barlow_loss(
+        model.features(view(images)), model.features(view(images)), weight
+    )
+    return sum(terms), {
+        k: v.detach() for k, v in zip(('invariance', 'redundancy'), terms)
+    }
 
 # %% ../nbs/35_classifiers.ipynb #8b67e379
 @patch
 def lock(self:Classifier,
     locked:bool=True, # False lets go again
 )->Classifier:
-    """Hold the backbone as it is, statistics of its batch normalisation included, so that training
-    moves the head alone."""
+    """Hold the backbone as it is, statistics of its batch normalisation included, so
+    that training moves the head alone."""
     self.backbone.requires_grad_(not locked)
     self.locked = locked
     return self.train(self.training)

@@ -10,6 +10,8 @@ __all__ = ['COMMANDS', 'ByName', 'whole_number', 'options', 'build', 'add_flags'
 import argparse, errno, importlib, inspect, os, signal, sys, threading, time, unicodedata, _thread
 from contextlib import contextmanager, suppress
 from numbers import Integral
+from types import UnionType
+from typing import get_args
 
 # %% ../nbs/03_command.ipynb #99a103bd
 from . import __version__
@@ -62,6 +64,8 @@ def build(
 # %% ../nbs/03_command.ipynb #9bf46efa
 def _add_flag(parser, name, kind, value, text):
     "One parameter as one flag."
+    # float|None is a float that may be left out
+    if isinstance(kind, UnionType): kind = next(o for o in get_args(kind) if o is not type(None))
     flag = '--' + name.replace('_', '-')
     text = ' '.join(text.split()).replace('%', '%%') if isinstance(text, str) else ''
     if kind is bool or isinstance(value, bool):

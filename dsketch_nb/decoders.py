@@ -76,7 +76,9 @@ class SinglePassPolyLineDecoder(_Strokes):
         npoints:int=16, # points of the line
         **kwargs
     ):
-        super().__init__(latent_size, size, channels, 1, whole_number(npoints, 'npoints', 2), **kwargs)
+        super().__init__(
+            latent_size, size, channels, 1, whole_number(npoints, 'npoints', 2), **kwargs
+        )
 
 # %% ../nbs/32_decoders.ipynb #28332785
 class SinglePassPointsDecoder(_Strokes):
@@ -157,12 +159,14 @@ class SinglePassCRSDecoder(_Strokes):
 def straight_through(
     p:Tensor, # in [0, 1]
 )->Tensor: # 0 or 1
-    "p > 1/2 on the way forward; on the way back, p itself (Bengio, Léonard & Courville 2013)."
+    """p > 1/2 on the way forward; on the way back, p itself (Bengio, Léonard &
+    Courville 2013)."""
     return p + ((p > .5).to(p.dtype) - p).detach()
 
 # %% ../nbs/32_decoders.ipynb #77fc8ac1
 class SinglePassPolyConnectDecoder(_SinglePass):
-    "Points, and a line between each two of them that is as strong as the network wants it."
+    """Points, and a line between each two of them that is as strong as the network
+    wants it."""
     kind, per_point = 'segments', 1
 
     @delegates(_SinglePass)
@@ -179,15 +183,18 @@ class SinglePassPolyConnectDecoder(_SinglePass):
         ), hard
         self.register_buffer(
             'pairs',
-            torch.combinations(torch.arange(npoints), with_replacement=allowPoints).T.contiguous(),
+            torch.combinations(
+                torch.arange(npoints), with_replacement=allowPoints
+            ).T.contiguous(),
             persistent=False,
         )
         self.strokes_a_pass = self.pairs.shape[1]
-        self.to_points, self.to_weights = self.head(npoints * self.per_point * 2), self.head(
-            self.strokes_a_pass
-        )
+        self.to_points, self.to_weights = self.head(
+            npoints * self.per_point * 2
+        ), self.head(self.strokes_a_pass)
 
-    def lines(self, points): return points[:, self.pairs.T, 0]                # [B, N, 2, 2]
+    # [B, N, 2, 2]
+    def lines(self, points): return points[:, self.pairs.T, 0]
 
     def strokes(self, z):
         h = self.hidden(z)
@@ -196,12 +203,15 @@ class SinglePassPolyConnectDecoder(_SinglePass):
             self.to_weights(h).sigmoid(),
         )
         return self.drawing(
-            self.kind, self.lines(points), straight_through(weights) if self.hard else weights
+            self.kind,
+            self.lines(points),
+            straight_through(weights) if self.hard else weights,
         )
 
 # %% ../nbs/32_decoders.ipynb #06123c12
 class SinglePassBezierConnectDecoder(SinglePassPolyConnectDecoder):
-    "The same with curves: each point has a control, by which it is left, and mirrored, reached."
+    """The same with curves: each point has a control, by which it is left, and
+    mirrored, reached."""
     kind, per_point = 'beziers', 2
 
     def lines(self, points):
@@ -263,7 +273,7 @@ class _Switch(torch.autograd.Function):
 class Masked(_Mixin):
     "Each stroke is there or not, and has a price if it is."
     def __init__(self, latent_size, size, channels,
-        stroke_cost:float=.002, # price of a stroke: the mean error it must take away to be drawn
+        stroke_cost:float=.002, # price of a stroke, as a mean error over the pixels
         **kwargs):
         super().__init__(latent_size, size, channels, **kwargs)
         if not stroke_cost >= 0:
@@ -281,7 +291,9 @@ class Masked(_Mixin):
         )
         there = _Switch.apply(worth, tried)
         if drawing.ink is not None:
-            there = drawing.ink * (there if drawing.ink.dim() == 2 else there[..., None])
+            there = drawing.ink * (
+                there if drawing.ink.dim() == 2 else there[..., None]
+            )
         return replace(drawing, ink=there)
 
     def cost(self, drawing):
@@ -311,23 +323,29 @@ class Recurrent(_Mixin):
         )
         if self.canvas_encoder.outputs != latent_size:
             raise ValueError(
-                f"the canvas encoder's outputs are {self.canvas_encoder.outputs}, expected the"
-                f" latent's size: build it with outputs={latent_size}"
+                f"the canvas encoder's outputs are {self.canvas_encoder.outputs},"
+                f" expected the latent's size: build it with outputs={latent_size}"
             )
 
     def strokes(self, z):
         canvas, steps = z.new_zeros(len(z), self.channels, *self.size), []
         for _ in range(self.steps):
-            steps.append(super().strokes(torch.cat([z, self.canvas_encoder(canvas)], 1)))
+            steps.append(
+                super().strokes(torch.cat([z, self.canvas_encoder(canvas)], 1))
+            )
             canvas = 1 - (1 - canvas) * (1 - steps[-1].on_black())
         ink = None if steps[0].ink is None else torch.cat([s.ink for s in steps], 1)
         return replace(
-            steps[0], params=torch.cat([s.params for s in steps], 1), ink=ink, canvas=canvas
+            steps[0],
+            params=torch.cat([s.params for s in steps], 1),
+            ink=ink,
+            canvas=canvas,
         )
 
 class RecurrentSimpleLineDecoder(Recurrent, SinglePassSimpleLineDecoder):
     "Some straight lines a step."
-class RecurrentPolyLineDecoder(Recurrent, SinglePassPolyLineDecoder): "A polyline a step."
+class RecurrentPolyLineDecoder(Recurrent, SinglePassPolyLineDecoder):
+    "A polyline a step."
 class RecurrentPolyConnectDecoder(Recurrent, SinglePassPolyConnectDecoder):
     "Some points a step, and lines between each two of them."
 class RecurrentCRSDecoder(Recurrent, SinglePassCRSDecoder):

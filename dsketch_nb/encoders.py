@@ -15,7 +15,8 @@ from .command import whole_number
 
 # %% ../nbs/31_encoders.ipynb #f28b2d34
 class SimpleMLPEncoder(Encoder):
-    "Every pixel on a wire of its own: pixels, hidden, latent."
+    """A multilayer perceptron: pixels -> hidden -> latent, with a weight for every
+    pixel."""
     def __init__(self, size, channels, outputs,
         encoder_hidden:int=64, # width of the hidden layer
     ):
@@ -39,8 +40,8 @@ class _Convolutional(Encoder):
         self.layers = nn.Sequential(*looks, nn.Linear(self.features(looks), outputs))
 
     def features(self, layers):
-        """How many numbers an image leaves behind in `layers`; asked of a copy without data, on no
-        device."""
+        """How many numbers an image leaves behind in `layers`; asked of a copy without
+        data, on no device."""
         try:
             return (
                 deepcopy(layers)

@@ -146,16 +146,17 @@ def feature_distance(
 
 # %% ../nbs/11_perceptual.ipynb #096be543
 class LPIPSLoss(_NetLoss):
-    """LPIPS (Zhang et al. 2018): weighted distances between a network's features, fitted to what
-    people find similar."""
+    """LPIPS (Zhang et al. 2018): weighted distances between a network's features,
+    fitted to what people find similar."""
     def __init__(self,
-        net:str='vgg', # vgg (best, slowest, 528 MB), alex (233 MB) or squeeze (fastest, 5 MB)
-        weights:str='', # the network's file; empty: fetched on first use; 'random': untrained
+        net:str='vgg', # vgg (best, 528 MB), alex (233 MB) or squeeze (fastest, 5 MB)
+        weights:str='', # the network's file; empty: fetched; 'random': untrained
     ):
         super().__init__()
         _choose(net, ('vgg', 'alex', 'squeeze'), 'LPIPSLoss')
         self.smallest = dict(vgg=16, alex=31, squeeze=17)[net]
-        if weights != 'random': state = read_weights(weights or fetch_weights(_imagenet_url(net)))
+        if weights != 'random':
+            state = read_weights(weights or fetch_weights(_imagenet_url(net)))
         with warnings.catch_warnings():
             # lpips calls torchvision in a deprecated way
             warnings.simplefilter('ignore')
@@ -163,20 +164,29 @@ class LPIPSLoss(_NetLoss):
             whole = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
         if weights != 'random':
             _load(
-                whole.net, {_in_slices(whole.net, k): v for k, v in state.items()}, weights or net
+                whole.net,
+                {_in_slices(whole.net, k): v for k, v in state.items()},
+                weights or net,
             )
         self.freeze(whole.net, (.485, .456, .406), (.229, .224, .225))
         for i, lin in enumerate(whole.lins):
-            self.register_buffer(f'root{i}', lin.model[-1].weight.detach().sqrt(), persistent=False)
+            self.register_buffer(
+                f'root{i}', lin.model[-1].weight.detach().sqrt(), persistent=False
+            )
 
     def features(self, x):
         "sqrt(w) times the unit features of every layer."
         x = self.images(x)
-        return [unit_channels(f) * getattr(self, f'root{i}') for i, f in enumerate(self.net(x))]
+        return [
+            unit_channels(f) * getattr(self, f'root{i}')
+            for i, f in enumerate(self.net(x))
+        ]
 
     def prepare(self, target): return self.features(target)
     def compare(self, input, prepared):
-        return sum(feature_distance(a, b) for a, b in zip(self.features(input), prepared)).mean()
+        return sum(
+            feature_distance(a, b) for a, b in zip(self.features(input), prepared)
+        ).mean()
 
 # %% ../nbs/11_perceptual.ipynb #6bbabef7
 def _imagenet_url(net):
