@@ -156,12 +156,12 @@ def touched(case):
     "Stroke-pixel pairs within reach: what has to be computed whatever one does."
     import torch
     from dsketch_nb.curves import polyline_edt2
-    from dsketch_nb.draw import _log_eps
+    from dsketch_nb.draw import squared_reach
     from dsketch_nb.raster import pixel_grid
     params, _, pitch = inputs(case)
     grid = pixel_grid(*case.size)
     with torch.no_grad():
-        return sum(int((polyline_edt2(v, grid) < _log_eps(torch.float32)*(case.sigma*pitch)**2).sum()) for v in vertices(case, params).flatten(0, -3).split(64))
+        return sum(int((polyline_edt2(v, grid) < squared_reach(torch.float32)*(case.sigma*pitch)**2).sum()) for v in vertices(case, params).flatten(0, -3).split(64))
 
 def peak(device='cpu'):
     "Peak memory of this process in MB, ever."

@@ -23,12 +23,13 @@ PROMISED = dict(
     Encoder='autoencoders', Decoder='autoencoders', DataSet='data',
     Classifier='classifiers', load='experiments', train_autoencoder='experiments',
     load_classifier='classifiers', Playground='widgets', Player='widgets',
-    DragStroke='widgets', LiveOptimiser='live', DrawingPad='drawing_pad')
+    DragStroke='widgets', LiveOptimiser='live', DrawingPad='drawing_pad',
+    BrowserOptimiser='browser')
 
 # %% ../nbs/98_front_door.ipynb #887a3d5d
 # rooms that add to what another one makes: methods of a scene, members of a family
 COMPLETED_BY = dict(
-    Scene=('svg', 'sharp', 'animation', 'plotter'),
+    Scene=('svg', 'sharp', 'animation', 'plotter', 'browser'),
     Loss=('perceptual',),
     losses=('perceptual',),
     Encoder=('encoders',),
@@ -95,3 +96,4 @@ if TYPE_CHECKING:   # so that an editor and a type checker know the names
     from .widgets import Playground, Player, DragStroke
     from .live import LiveOptimiser
     from .drawing_pad import DrawingPad
+    from .browser import BrowserOptimiser

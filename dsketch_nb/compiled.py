@@ -23,7 +23,7 @@ from numba.extending import intrinsic, lower_builtin, models, overload, register
 from numba.np.arrayobj import make_array
 
 # %% ../nbs/02a_compiled.ipynb #9b489ce7
-from .draw import THREADS, _bounds, _check_values, _log_eps, _refuse, jit
+from .draw import THREADS, number_bounds, check_values, squared_reach, refuse, jit
 
 # %% ../nbs/02a_compiled.ipynb #9075691d
 _L = 8                                                   # lanes: float32 fills a 256-bit register
@@ -652,8 +652,8 @@ class _Plan:
 
     def cut(self, st):
         good, self.longest, self.first, self.entry, self.work, *self.rest = _plan(
-            _np(st.vertices), self.offsets, _np(st.image), _np(st.sigma2), self.colour, self.alpha, *st.size, st.batch, self.rows, st.pitch, _log_eps(st.vertices.dtype), _bounds(st.vertices.dtype))
-        if not good: _refuse(st)
+            _np(st.vertices), self.offsets, _np(st.image), _np(st.sigma2), self.colour, self.alpha, *st.size, st.batch, self.rows, st.pitch, squared_reach(st.vertices.dtype), number_bounds(st.vertices.dtype))
+        if not good: refuse(st)
 
     def run(self, kernel, st, *args):
         "Run a kernel over all bands."
@@ -665,7 +665,7 @@ def forward(
 )->tuple: # the image [B, C, H, W], and what backward needs besides: what shows through ink, or nothing for paint
     "Draw."
     plan = st.plan = _Plan(st)
-    if st.background is not None and not np.isfinite(_np(st.background)).all(): _check_values(st)
+    if st.background is not None and not np.isfinite(_np(st.background)).all(): check_values(st)
     if st.paint:
         image = st.canvas()
         plan.run(_paint_bands, st, plan.alpha, image.numpy())

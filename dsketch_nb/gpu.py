@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 
 # %% ../nbs/02b_gpu.ipynb #4fe8a427
-from .draw import _bounds, _check_values, _log_eps, _refuse
+from .draw import number_bounds, check_values, squared_reach, refuse
 
 # %% ../nbs/02b_gpu.ipynb #d6f21764
 TILE = 16                                                # pixels along a tile's side; a power of 2, and a guess: never timed
@@ -22,7 +22,7 @@ _NUMBERS = ('V', 'H', 'W', 'first_tile', 'base')         # arguments that are nu
 _kernel = triton.jit(do_not_specialize=_NUMBERS)         # for what is started from outside; what kernels call is plain @triton.jit
 
 # %% ../nbs/02b_gpu.ipynb #1f745029
-FAR32, FAR64 = (tl.constexpr(_bounds(d)[2]/4) for d in (torch.float32, torch.float64))   # pixels
+FAR32, FAR64 = (tl.constexpr(number_bounds(d)[2]/4) for d in (torch.float32, torch.float64))   # pixels
 
 @triton.jit
 def _segments(px, reach, offsets, stroke, v, inside, H, W, TILE: tl.constexpr):
@@ -118,7 +118,7 @@ class _Plan:
         (H, W), V, dtype, device = st.size, len(st.vertices), st.vertices.dtype, st.vertices.device
         self.offsets, self.image = st.offsets.contiguous(), st.image.contiguous()
         self.colour, self.alpha = st.colour.detach().contiguous(), st.alpha.detach().contiguous() if st.paint else None
-        sigma2, (least, most, far) = st.sigma2.detach(), _bounds(dtype)
+        sigma2, (least, most, far) = st.sigma2.detach(), number_bounds(dtype)
         self.scale = st.pitch*st.pitch / sigma2
         drawn = (least <= sigma2) & (sigma2 <= most) & (1/most <= self.scale) & (self.scale <= 1/least)
         if st.pitch > 1: drawn = drawn & (st.vertices.detach().abs().max() < far)
@@ -127,13 +127,13 @@ class _Plan:
         px = st.vertices.detach().double() / st.pitch
         px[:, 0] += (H - 1)/2
         px[:, 1] += (W - 1)/2
-        reach = (st.sigma2.detach().double() * _log_eps(dtype)).sqrt() / st.pitch
+        reach = (st.sigma2.detach().double() * squared_reach(dtype)).sqrt() / st.pitch
         grid, segments = (triton.cdiv(V, _BLOCK),), (px, reach, self.offsets, self.stroke)
         count = torch.empty(V, dtype=torch.int64, device=device)
         _count_tiles[grid](*segments, self.scale, self.colour, self.alpha, count, V, H, W, C=self.colour.shape[1], TILE=TILE, BLOCK=_BLOCK, num_warps=1)
         self.entry = torch.nn.functional.pad(count.cumsum(0), (1, 0))
         P = int(self.entry[-1])                          # the host waits here
-        if P < 0: _refuse(st)
+        if P < 0: refuse(st)
         tile, owner = (torch.empty(P, dtype=torch.int32, device=device) for _ in range(2))
         self.parts = torch.empty(P, 6, dtype=dtype, device=device)
         _list_tiles[grid](*segments, self.image, self.entry, self.parts, owner, tile, V, H, W, TILE=TILE, BLOCK=_BLOCK, num_warps=1)
@@ -374,7 +374,7 @@ def forward(
     "Draw."
     with torch.cuda.device_of(st.vertices):
         plan = st.plan = _Plan(st)
-        if st.background is not None and not st.background.isfinite().all(): _check_values(st)
+        if st.background is not None and not st.background.isfinite().all(): check_values(st)
         lists, image = (plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour), st.canvas()
         if st.paint:
             _paint_tiles[(plan.tiles,)](*lists, plan.alpha, image, *st.size, **_blocks(image.shape[1]))

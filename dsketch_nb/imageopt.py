@@ -6,7 +6,7 @@
 __all__ = ['PRESETS', 'LONG', 'parameter_groups', 'Settings', 'preset_values', 'first_scene', 'loss_of', 'imageopt']
 
 # %% ../nbs/20_imageopt.ipynb #a2dd533e
-import copy, hashlib, math, sys, warnings
+import copy, hashlib, inspect, math, sys, warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -117,7 +117,10 @@ def _check_settings(self):
     # a scene knows papers and opacities
     paper = _paper(self.paper, torch.ones(1, 1, 1, device='cpu'))
     point = torch.zeros(1, 1, 2, device='cpu')
-    Scene(1, 1, self.compose, paper).add('points', point, alpha=self.opacity)
+    scene = Scene(1, 1, self.compose, paper).add('points', point, alpha=self.opacity)
+    if not self.colour and len(set(scene.paper)) > 1:
+        raise ValueError(f"paper {self.paper!r} is coloured and the drawing grey: "
+                         "ask for colour, or for a grey paper")
 
 # %% ../nbs/20_imageopt.ipynb #65a129b0
 PRESETS = {
@@ -260,18 +263,30 @@ def _loss_on(loss, device):
     if all(t.device == device for t in [*loss.parameters(), *loss.buffers()]): return loss
     return copy.deepcopy(loss).to(device)
 
+# %% ../nbs/20_imageopt.ipynb #7a1e55c4
+def _shows(preset):
+    "The signature of a function shows what holds if nothing is said: this preset's values."
+    def show(f):
+        sig = inspect.signature(f)
+        values = PRESETS[preset]
+        params = [p.replace(default=values.get(k, p.default)) for k, p in sig.parameters.items()]
+        f.__signature__ = sig.replace(parameters=params)
+        return f
+    return show
+
 # %% ../nbs/20_imageopt.ipynb #7a1e55c3
+@_shows('paint')
 @delegates(Settings)
 @_undisturbed()
 def imageopt(
     image, # what `load_picture` takes: a file, sample:china, a PIL image, ...
     loss=None, # a loss, or its name (whose options may follow); None: the preset's
-    preset:str=None, # paint, lines, sketch, plotter or paper: where defaults come from
+    preset:str=None, # where defaults come from: paint, lines, sketch, plotter, paper
     callbacks=(), # more `Callback`s
     init=None, # start from these strokes: a Scene, or a file, .svg or .safetensors
     **kwargs, # fields of Settings, and options of the loss
 )->Scene: # the drawing, with its history in `.history`
-    "Fit strokes to an image by gradient descent through the rasteriser."
+    "Fit strokes to an image. Defaults: the preset paint; with a named loss, paper."
     loss, values = preset_values(preset, loss, kwargs, init is not None)
     values |= kwargs
     s = Settings(**{k: values.pop(k) for k in options(Settings) if k in values})

@@ -23,9 +23,10 @@ from .losses import blur
 # %% ../nbs/12_placement.ipynb #cad5a9cb
 def image_gradient(
     image:Tensor, # [C, H, W] in [0, 1]
-)->Tensor: # [2, H, W] change of the mean over channels per pixel, downwards and to the right
-    "Central differences of the brightness; at the border, those of the nearest inner pixels."
-    p = torch.nn.functional.pad(image.mean(0)[None, None], (1, 1, 1, 1), mode='replicate')[0, 0]
+)->Tensor: # [2, H, W] change per pixel, downwards and to the right
+    "Central differences of the mean over channels; the border repeats its pixels."
+    grey = image.mean(0)[None, None]
+    p = torch.nn.functional.pad(grey, (1, 1, 1, 1), mode='replicate')[0, 0]
     return torch.stack([p[2:, 1:-1] - p[:-2, 1:-1], p[1:-1, 2:] - p[1:-1, :-2]]) / 2
 
 def structure_tensor(
@@ -42,8 +43,10 @@ def edge_direction(
 )->Tensor: # [2, H, W] unit vectors (row, col)
     "Along the edge at every pixel."
     rr, cc, rc = tensor
-    across = torch.atan2(2*rc, cc - rr) / 2                     # angle from the columns' axis of the larger eigenvector
-    return torch.stack([across.cos(), -across.sin()])           # a quarter turn
+    # angle from the columns' axis of the larger eigenvector, which points across the edge
+    across = torch.atan2(2*rc, cc - rr) / 2
+    # a quarter turn
+    return torch.stack([across.cos(), -across.sin()])
 
 # %% ../nbs/12_placement.ipynb #place001
 def _weights(weight, everywhere):
@@ -115,7 +118,8 @@ def strokes_along(
     return params, image[:, r, c].T.expand(n, 3).contiguous()
 
 # %% ../nbs/12_placement.ipynb #cb9f7489
-COUNTS = dict(points='points', segments='lines', beziers='beziers', catmull_roms='crs')     # a scene's kinds, and the options that say how many
+# a scene's kinds, and the options that say how many
+COUNTS = dict(points='points', segments='lines', beziers='beziers', catmull_roms='crs')
 
 def half_extent(
     height:int, # pixels
@@ -138,7 +142,7 @@ def random_params(
 def redrawable(
     group, # of a Scene
 )->bool:
-    "Whether strokes of this group can be placed anew; what else a file may bring stays where it is."
+    "Whether strokes of this group can be placed anew; other kinds in a file stay where they are."
     return group.kind in COUNTS and (group.kind != 'beziers' or group.params.shape[1] == 4)
 
 def check_counts(
@@ -147,11 +151,12 @@ def check_counts(
     **counts, # how many strokes of each kind
 ):
     "Refuse numbers of strokes that make no drawing."
-    for k, n in counts.items():
-        whole_number(n, k, 0)
+    for k, n in counts.items(): whole_number(n, k, 0)
     if not sum(counts.values()): raise ValueError("no strokes: ask for some with points, lines, beziers or crs")
-    whole_number(crs_points, 'crs_points', 2)                   # a spline passes through at least two points
-    if not 0 < sigma2 < math.inf: raise ValueError(f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as 0.3025")
+    # a spline passes through at least two points
+    whole_number(crs_points, 'crs_points', 2)
+    if not 0 < sigma2 < math.inf:
+        raise ValueError(f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as 0.3025")
 
 # %% ../nbs/12_placement.ipynb #f9f246c2
 def random_scene(

@@ -106,7 +106,8 @@ class Beziers(Kind):
 
 class CatmullRoms(Kind):
     "Splines through all points but the first and the last, which only steer."
-    name, shape, curved = 'catmull_roms', '[N, P, 2] with P of 4 or more, (row, col)', True
+    name, curved = 'catmull_roms', True
+    shape = '[N, P, 2] with P of 4 or more, (row, col)'
     def count(self, points): return max(points, 4)
     def vertices(self, params, chords): return catmull_rom_to_polyline(params, chords)
     def path(self, params, chords): return catmull_rom_to_bezier(params)
@@ -169,7 +170,8 @@ def _tensor(x, name, like=None):
         if numbers: x = x.to(_float())
     if not x.is_floating_point() and not x.is_complex(): x = x.to(_float())
     if x.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"{name} is {x.dtype}, expected float32 or float64: convert it with .float()")
+        raise TypeError(f"{name} is {x.dtype}, expected float32 or float64: "
+                        "convert it with .float()")
     x = x.detach()
     if not torch.isfinite(x).all():
         raise ValueError(f"{name} holds NaN or infinity: every value must be a finite number")
@@ -209,8 +211,12 @@ def _params(params, kind):
     if params.dim() == 2 and not kind.fits(params.shape[1:]) and kind.fits((1, *params.shape[1:])):
         params = params[:, None]
     if params.dim() < 2 or not kind.fits(tuple(params.shape[1:])):
-        raise ValueError(f"params of shape {tuple(params.shape)} are no {kind.name}: expected {kind.shape}")
+        raise ValueError(f"params of shape {tuple(params.shape)} are no {kind.name}: "
+                         f"expected {kind.shape}")
     return params
+
+_NO_WIDTH = ("sigma2 is missing: a group alone knows no canvas, so pass sigma2=(width in pixels * "
+             "scene.pitch)**2; scene.add has a default")
 
 # %% ../nbs/05_scene.ipynb #78fbfa8f
 MOST_CHORDS = 10_000 # that a curve may be drawn with
@@ -220,26 +226,27 @@ class Group(nn.Module):
     def __init__(self,
         kind:str, # one of KINDS
         params:Tensor, # what the kind says; mostly positions [N, K, 2] in grid units
-        colour:Tensor|str|None=None, # RGB as seen, in [0, 1]: [N, 3], [3], or names; None is black
-        sigma2:float|Tensor|None=None, # squared width in squared grid units, [N] or one; needed
-        alpha:float|Tensor|None=None, # opacity in [0, 1], [N] or one; None is 1, no parameter
+        colour:Tensor|str|None=None, # RGB as seen, [N, 3], one, or names; None: black
+        sigma2:float|Tensor|None=None, # squared grid units, [N] or one; needed
+        alpha:float|Tensor|None=None, # opacity in [0, 1], [N] or one; None is 1
         chords:int=10, # straight pieces that each curve is drawn with
     ):
         super().__init__()
         self.primitive = _primitive(kind)
         params = _params(params, self.primitive)
-        if sigma2 is None:
-            raise ValueError("sigma2 is missing: a group alone knows no canvas, so pass "
-                             "sigma2=(width in pixels * scene.pitch)**2; scene.add has a default")
-        if isinstance(chords, bool) or not isinstance(chords, int) or not 0 < chords <= MOST_CHORDS:
-            raise ValueError(f"chords {chords!r:.20} must be a whole number from 1 to {MOST_CHORDS}")
+        if sigma2 is None: raise ValueError(_NO_WIDTH)
+        whole = isinstance(chords, int) and not isinstance(chords, bool)
+        if not whole or not 0 < chords <= MOST_CHORDS:
+            raise ValueError(f"chords {str(chords)[:20]} must be a whole number "
+                             f"from 1 to {MOST_CHORDS:,}")
         self.kind, self.chords = kind, chords
         self.params = nn.Parameter(params.clone())
-        colour = None if colour is None else _per_stroke(_rgb(colour), 'colour', params, (3,))
+        one = partial(_per_stroke, like=params)
+        colour = None if colour is None else one(_rgb(colour), 'colour', tail=(3,))
         self.colour = None if colour is None else nn.Parameter(colour)
-        sigma2 = _per_stroke(sigma2, 'sigma2', params, low=1e-30, high=math.inf)
+        sigma2 = one(sigma2, 'sigma2', low=1e-30, high=math.inf)
         self.sigma2 = nn.Parameter(sigma2, requires_grad=False)
-        alpha = None if alpha is None else _per_stroke(alpha, 'alpha', params)
+        alpha = None if alpha is None else one(alpha, 'alpha')
         self.alpha = None if alpha is None else nn.Parameter(alpha, requires_grad=False)
 
     def __len__(self): return self.params.shape[0]
@@ -252,7 +259,7 @@ def vertices(self:Group)->Tensor: # [N, V, 2] in grid units
     return self.primitive.vertices(self.params, self.chords)
 
 @patch
-def path(self:Group)->Tensor: # [N, V, 2] vertices, or [N, 3k+1, 2] control points if curved
+def path(self:Group)->Tensor: # [N, V, 2], or control points [N, 3k+1, 2] if curved
     "What this group is exported as."
     return self.primitive.path(self.params, self.chords)
 
@@ -275,25 +282,27 @@ def choose_chords(self:Group,
 # %% ../nbs/05_scene.ipynb #scene007
 def _side(n, name):
     "A side of the canvas in pixels."
-    whole = not isinstance(n, bool) and isinstance(n, Real) and 1 <= n <= LONGEST_SIDE and int(n) == n
-    if whole: return int(n)
-    raise ValueError(f"{name} {str(n)[:20] if isinstance(n, Real) else repr(n)} must be a whole number "
-                     f"of pixels, from 1 to {LONGEST_SIDE:,}")
+    number = isinstance(n, Real) and not isinstance(n, bool)
+    if number and 1 <= n <= LONGEST_SIDE and int(n) == n: return int(n)
+    shown = repr(n) if isinstance(n, str) else n
+    raise ValueError(f"{name} {str(shown)[:20]} must be a whole number of pixels, "
+                     f"from 1 to {LONGEST_SIDE:,}")
 
 # %% ../nbs/05_scene.ipynb #5e7ef1fd
-LONGEST_SIDE = 2**24 # pixels of a canvas; beyond it, float32 cannot tell neighbouring pixels apart
+# pixels; beyond it, float32 cannot tell neighbouring pixels apart
+LONGEST_SIDE = 2**24
 
 class Scene(nn.Module):
     """Groups of strokes on a canvas, in drawing order.
 
-    `parameters()` gives positions, colours, widths and opacities. `sigma2` and `alpha` have
-    `requires_grad=False`: an optimiser leaves them as they are until you call
+    `parameters()` gives positions, colours, widths and opacities. `sigma2` and `alpha`
+    have `requires_grad=False`: an optimiser leaves them as they are until you call
     `group.sigma2.requires_grad_()`."""
     def __init__(self,
         height:int, # pixels
         width:int, # pixels
         compose:str='ink', # 'ink', 'paint' or 'softor'
-        paper:tuple|float|str=(1., 1., 1.), # RGB in [0, 1], a grey, or a name: the bare canvas
+        paper:tuple|float|str=(1., 1., 1.), # RGB in [0, 1], a grey, or a name
     ):
         super().__init__()
         self.height, self.width = _side(height, 'height'), _side(width, 'width')
@@ -312,9 +321,9 @@ class Scene(nn.Module):
 @patch
 def add(self:Scene,
     kind:str|Group, # one of KINDS, or a group that is ready
-    params:Tensor|None=None, # what the kind says; mostly positions [N, K, 2] in grid units, (row, col)
-    colour:Tensor|str|None=None, # RGB as seen, in [0, 1]: [N, 3], one for all, or names; None is black
-    sigma2:float|Tensor|None=None, # squared width in squared grid units, [N] or one; None is one pixel
+    params:Tensor|None=None, # what the kind says; mostly [N, K, 2] in grid units, (row, col)
+    colour:Tensor|str|None=None, # RGB as seen, in [0, 1]: [N, 3], one, or names; None is black
+    sigma2:float|Tensor|None=None, # squared width in squared grid units; None is one pixel
     alpha:float|Tensor|None=None, # opacity in [0, 1], [N] or one; None is 1, and not a parameter
     chords:int|None=10, # straight pieces a curve; None: as many as stay within a tenth of a pixel
 )->Scene: # this scene, so that calls chain
@@ -333,12 +342,13 @@ def add(self:Scene,
 # %% ../nbs/05_scene.ipynb #e82ce688
 @patch
 def view(self:Scene,
-    size:tuple|int|None=None, # (height, width) in pixels, or the longer side; None is the canvas's own
+    size:tuple|int|None=None, # (height, width) in pixels, or the longer side; None: the canvas's
 )->tuple: # (height, width), and grid units from one pixel to the next
     "The size and pitch that show the whole canvas, its pixels' edges included."
     if size is None: return self.size, self.pitch
     if isinstance(size, Real):
-        if not 0 < size < math.inf: raise ValueError(f"size {size} must be above 0: the longer side in pixels")
+        if not 0 < size < math.inf:
+            raise ValueError(f"size {size} must be above 0: the longer side in pixels")
         k = size / max(self.size)
         size = tuple(max(round(n*k), 1) for n in self.size)
     if len(size) != 2 or any(n % 1 != 0 or n < 1 for n in size):
@@ -404,8 +414,8 @@ def draw(self:Scene,
     vertices, sigma2, colour, alpha, offsets = strokes
     sheet = paper[0] if grey else vertices.new_tensor(paper)[:, None, None]
     paint = self.compose == 'paint'
-    out = draw(vertices, size, sigma2, colour, alpha, self.compose, sheet if paint else None,
-               offsets, pitch=pitch, backend=backend)
+    out = draw(vertices, size, sigma2, colour, alpha, self.compose,
+               sheet if paint else None, offsets, pitch=pitch, backend=backend)
     if offsets is not None: out = out[0]
     if paint: return out
     return 1 - out if paper == (1., 1., 1.) else sheet * (1 - out)
@@ -473,7 +483,8 @@ def from_strokes(cls:Scene,
     paper:tuple|float|str=(1., 1., 1.), # the RGB of the bare canvas in [0, 1], a grey, or a name
 )->Scene: # every group with colours and opacities, its curves with chords within a tenth of a pixel
     "The scene whose `strokes()` these are."
-    scene, numbers = cls(height, width, compose, paper), partial(torch.tensor, dtype=torch.float64, device='cpu')
+    scene = cls(height, width, compose, paper)
+    numbers = partial(torch.tensor, dtype=torch.float64, device='cpu')
     half = numbers([width/2, height/2])
     key = lambda s: (_kind_of(s), 1 if s.point else len(s.path))
     if compose != 'paint': strokes = sorted(strokes, key=key)
@@ -481,7 +492,8 @@ def from_strokes(cls:Scene,
         run = list(run)
         xy = numbers([s.path[:1] if s.point else s.path for s in run])
         params = ((xy - half) * scene.pitch).flip(-1)
-        sigma, colour, alpha = (numbers([getattr(s, k) for s in run]) for k in ('sigma', 'colour', 'alpha'))
+        sigma, colour, alpha = (numbers([getattr(s, k) for s in run])
+                                for k in ('sigma', 'colour', 'alpha'))
         values = params, colour, (sigma*scene.pitch)**2, alpha
         scene.add(kind, *(x.to(_float()) for x in values), chords=None)
     return scene
@@ -493,8 +505,9 @@ def plain_profile(
     sigma:float, # in pixels
     point:bool=False, # True for a point, whose ink is an area
 )->list: # [(width in pixels, strength)]
-    "One stroke with as much ink as exp(-d^2/sigma^2): sqrt(pi) sigma wide, or a disc 2 sigma across."
-    if not 0 <= sigma < math.inf: raise ValueError(f"sigma {sigma} must be a width in pixels, 0 or more")
+    "One stroke with the ink of exp(-d^2/sigma^2): sqrt(pi) sigma wide, a disc 2 sigma."
+    if not 0 <= sigma < math.inf:
+        raise ValueError(f"sigma {sigma} must be a width in pixels, 0 or more")
     width = sigma * (2 if point else math.sqrt(math.pi))
     if not .75 < width < HAIRLINE: return [(width, 1.)]
     return [(HAIRLINE, (width/HAIRLINE)**(2 if point else 1))]
@@ -514,7 +527,8 @@ def _nest(stroke, profile, paint):
     covers = paint or len(set(stroke.colour)) == 1
     left = [1.]*3
     for width, strength in profile:
-        want = [1 - stroke.alpha*strength*(1 if paint else 1 - c) for c in stroke.colour]
+        covered = stroke.alpha * strength
+        want = [1 - covered*(1 if paint else 1 - c) for c in stroke.colour]
         part = [min(1., w / max(q, 1e-6)) for w, q in zip(want, left)]
         if covers:
             opacity = round(1 - part[0], 3)
@@ -530,7 +544,7 @@ def _nest(stroke, profile, paint):
 class Profile:
     "How soft strokes are shown by sharp ones: an entry of PROFILES."
     stroke:Callable # layers -> a function (sigma, point) -> [(width, strength), ...]
-    scene:Callable|None=None # Scene -> Scene of as many strokes, drawn in place of the first; None: as it is
+    scene:Callable|None=None # Scene -> Scene of as many strokes, drawn in its place; None: as it is
 
 PROFILES = {'plain': Profile(lambda layers: plain_profile)}
 
@@ -538,7 +552,8 @@ def _profile(profile):
     "A profile by name, or made from a function."
     if callable(profile): return Profile(lambda layers: profile)
     if profile in PROFILES: return PROFILES[profile]
-    missing = "" if 'fitted' in PROFILES else " (closest and fitted come with `import dsketch_nb.sharp`)"
+    more = " (closest and fitted come with `import dsketch_nb.sharp`)"
+    missing = "" if 'fitted' in PROFILES else more
     raise ValueError(f"profile {profile!r} is not one of {', '.join(PROFILES)}{missing}, "
                      "nor a function (sigma, point) -> [(width, strength), ...]")
 
@@ -557,9 +572,10 @@ def marks(self:Scene,
     whole_number(layers, 'layers')
     _check_scale(scale)
     scene, make = profile.scene(self) if profile.scene else self, profile.stroke(layers)
+    paint = self.compose == 'paint'
     return [Mark(s, i, width/scale, colour, opacity)
             for i, s in enumerate(scene.strokes()) if s.sigma > 0
-            for width, colour, opacity in _nest(s, make(s.sigma*scale, s.point), self.compose == 'paint')]
+            for width, colour, opacity in _nest(s, make(s.sigma*scale, s.point), paint)]
 
 # %% ../nbs/05_scene.ipynb #59ab65c3
 def svg_number(
@@ -618,7 +634,7 @@ class Page(NamedTuple):
 @patch
 def page(self:Scene,
     scale:float=1., # pixels of the page for a pixel of the canvas
-    svg_width:float|str|None=None, # the page's width in px, or with a unit: '120mm', '8in'; in place of scale
+    svg_width:float|str|None=None, # the page's width: 800, '120mm', '8in'; in place of scale
 )->Page:
     "How large a file of this drawing is."
     _check_scale(scale)
@@ -627,8 +643,8 @@ def page(self:Scene,
     found = re.fullmatch(r'([0-9]*\.?[0-9]+)\s*(px|mm|cm|in|pt|)', text)
     wide = float(found[1]) if found else 0.
     if not 0 < wide < 1e6:
-        raise ValueError(f"svg_width {text[:40]!r} is no width above 0: expected a number of pixels, "
-                         "or one with px, mm, cm, in or pt, such as 210mm")
+        raise ValueError(f"svg_width {text[:40]!r} is no width above 0: expected a number "
+                         "of pixels, or one with px, mm, cm, in or pt, such as 210mm")
     width, height = (svg_number(n, 2) + found[2] for n in (wide, wide*h/w))
     return Page(wide*_UNITS[found[2]]/w, width, height)
 
@@ -661,8 +677,9 @@ def multiplies(
 
 def _pale_first(mark, digits):
     "A key to sort ink by: then viewers without blend modes show the darkest stroke."
-    light = sum(c*k for c, k in zip(mark.colour, (.299, .587, .114))) * mark.opacity
-    return -round(light + 255*(1 - mark.opacity)), -mark.width, mark.colour, svg_path(mark.stroke, digits)
+    light = sum(c*k for c, k in zip(mark.colour, (.299, .587, .114)))
+    seen = round(light*mark.opacity + 255*(1 - mark.opacity))
+    return -seen, -mark.width, mark.colour, svg_path(mark.stroke, digits)
 
 @patch
 def to_svg(self:Scene,
@@ -674,11 +691,13 @@ def to_svg(self:Scene,
 )->str: # an SVG document
     """This drawing as SVG that looks like `draw()`.
 
-    Profiles: 'plain' writes one sharp stroke for each soft one, 'soft' nests several to follow
-    exp(-d^2/sigma^2), 'closest' and 'fitted' write one, nearer to the raster (page 08). A
-    function (sigma, point) -> [(width, strength), ...] is a profile of your own."""
+    Profiles: 'plain' writes one sharp stroke for each soft one, 'soft' nests several,
+    'closest' and 'fitted' write one that is nearer to the raster (page 08). A function
+    (sigma, point) -> [(width, strength), ...] is a profile of your own. Coloured ink
+    needs a program that knows mix-blend-mode, such as browsers, Inkscape, resvg."""
     page = self.page(scale, svg_width)
-    marks, digits = self.marks(profile, layers, page.scale), 2 if max(self.size) > 200 else 3
+    marks = self.marks(profile, layers, page.scale)
+    digits = 2 if max(self.size) > 200 else 3
     if self.compose != 'paint': marks.sort(key=partial(_pale_first, digits=digits))
     rows = [(mark_attributes(m), svg_path(m.stroke, digits)) for m in marks]
     runs = groupby(rows, lambda row: row[0]['stroke-width'])
@@ -690,21 +709,22 @@ def to_svg(self:Scene,
 
 # %% ../nbs/05_scene.ipynb #0ae8e29b
 def _pixels(x): return x.detach().clamp(0, 1).mul(255).round().byte().cpu().numpy()
+def _last(channels): return np.ascontiguousarray(channels.transpose(1, 2, 0))
 
 @patch
 @torch.no_grad()
 def image(self:Scene,
-    size:tuple|int|None=None, # (height, width) in pixels, or the longer side; None is the canvas's own
+    size:tuple|int|None=None, # (height, width) in pixels, or the longer side; None: the canvas's
     transparent:bool=False, # no paper: RGBA that looks the same on white
 )->Image.Image: # 8-bit RGB, or grey if nothing has colour; RGBA if transparent
     "The raster as a picture."
     if not transparent:
         pixels = _pixels(self.draw(size))
-        return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+        return Image.fromarray(pixels[0] if len(pixels) == 1 else _last(pixels))
     white, black = (self.draw(size, paper=(c, c, c)).expand(3, -1, -1) for c in (1., 0.))
     opacity = (1 - (white - black)).amax(0).clamp(0, 1)
     colour = (white - (1 - opacity)) / opacity.clamp(min=1e-6)
-    return Image.fromarray(np.ascontiguousarray(_pixels(torch.cat([colour, opacity[None]])).transpose(1, 2, 0)))
+    return Image.fromarray(_last(_pixels(torch.cat([colour, opacity[None]]))))
 
 @patch
 def _repr_mimebundle_(self:Scene, include=None, exclude=None):
@@ -728,17 +748,20 @@ def soft_profile(
     layers:int=6, # the most nested strokes to use
 )->list: # [(width in pixels, strength), ...], outermost first
     "Nested strokes that show exp(-d^2/sigma^2), seen through pixels."
-    if not 0 <= sigma < math.inf: raise ValueError(f"sigma {sigma} must be a width in pixels, 0 or more")
-    if layers % 1 != 0 or layers < 1: raise ValueError(f"layers {layers} must be a whole number of 1 or more: try 6")
+    if not 0 <= sigma < math.inf:
+        raise ValueError(f"sigma {sigma} must be a width in pixels, 0 or more")
     s = math.sqrt(max(sigma**2 - 1/12, sigma**2/2))
     reach = lambda n: math.sqrt(math.log(n**2 + 3))
-    n = next(n for n in range(layers, 0, -1) if n == 1 or 2*s*reach(n)/n >= HAIRLINE)
+    wide = lambda n: n == 1 or 2*s*reach(n)/n >= HAIRLINE
+    n = next(filter(wide, range(whole_number(layers, 'layers'), 0, -1)))
     if n == 1: return plain_profile(sigma, point)
-    amount = (lambda r: 1 - math.exp(-r*r)) if point else (lambda r: math.sqrt(math.pi)/2 * math.erf(r))
-    extent = (lambda r: r*r) if point else (lambda r: r)
-    scale = (sigma/s)**(2 if point else 1) * amount(math.inf) / amount(reach(n))
+    power = 2 if point else 1
+    def amount(r):
+        return 1 - math.exp(-r*r) if point else math.sqrt(math.pi)/2 * math.erf(r)
+    scale = (sigma/s)**power * amount(math.inf) / amount(reach(n))
     edges = [reach(n)*j/n for j in range(n, -1, -1)]
-    return [(2*s*b, min(1., scale * (amount(b) - amount(a)) / (extent(b) - extent(a)))) for b, a in zip(edges, edges[1:])]
+    return [(2*s*b, min(1., scale * (amount(b) - amount(a)) / (b**power - a**power)))
+            for b, a in zip(edges, edges[1:])]
 
 PROFILES['soft'] = Profile(lambda layers: partial(soft_profile, layers=layers))
 
@@ -746,7 +769,7 @@ PROFILES['soft'] = Profile(lambda layers: partial(soft_profile, layers=layers))
 @patch
 def save_png(self:Scene,
     path:str|Path, # the file to write, .png
-    size:tuple|int|None=None, # (height, width) in pixels, or the longer side; None is the canvas's own
+    size:tuple|int|None=None, # (height, width) in pixels, or the longer side; None: the canvas's
     transparent:bool=False, # no paper
 ):
     "Write the raster."
@@ -844,7 +867,8 @@ def _restore(about, tensors):
     scene = Scene(about['height'], about['width'], about['compose'], about['paper'])
     legal = lambda x, low=0., high=1.: None if x is None else x.clamp(low, high)
     for i, g in enumerate(about['groups']):
-        p, c, s, a = (tensors.get(f'groups.{i}.{k}') for k in ('params', 'colour', 'sigma2', 'alpha'))
+        p, c, s, a = (tensors.get(f'groups.{i}.{k}')
+                      for k in ('params', 'colour', 'sigma2', 'alpha'))
         chords = g['segments' if about['version'] == 1 else 'chords']
         # values that drifted out of range are put in after the checks
         scene.add(Group(g['kind'], p, legal(c), legal(s, 1e-30, None), legal(a), chords))
@@ -862,8 +886,10 @@ def load(cls:Scene,
     if not Path(path).is_file(): raise FileNotFoundError(f"no file {path}: {expected}")
     try:
         with safe_open(path, 'pt') as f:
-            about, tensors = (f.metadata() or {}).get('scene'), {k: f.get_tensor(k) for k in f.keys()}
-    except SafetensorError as e: raise ValueError(f"{path} is damaged or no scene ({e}): {expected}") from None
+            about = (f.metadata() or {}).get('scene')
+            tensors = {k: f.get_tensor(k) for k in f.keys()}
+    except SafetensorError as e:
+        raise ValueError(f"{path} is damaged or no scene ({e}): {expected}") from None
     if about is None: raise ValueError(f"{path} holds tensors but no scene: {expected}")
     try:
         about = json.loads(about)
@@ -873,5 +899,6 @@ def load(cls:Scene,
         said = ' '.join(str(e).split())[:200]
         raise ValueError(f"{path} holds a damaged scene ({said}): {expected}") from None
     if scene is None:
-        raise ValueError(f"{path} is of format {version}, this version reads up to {FORMAT}: upgrade dsketch_nb")
+        raise ValueError(f"{path} is of format {version}, this version reads up to {FORMAT}: "
+                         "upgrade dsketch_nb")
     return scene.to(device)

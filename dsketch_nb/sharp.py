@@ -15,7 +15,7 @@ import torch
 
 # %% ../nbs/08_sharp.ipynb #2352e605
 from .command import whole_number
-from .draw import _log_eps, _pairs, _strokes, jit
+from .draw import squared_reach, touched_pairs, as_strokes, jit
 from .scene import HAIRLINE, PROFILES, Profile, Scene, plain_profile
 
 # %% ../nbs/08_sharp.ipynb #f2c5ad01
@@ -40,10 +40,10 @@ _REACH = 1.6 # times sigma, and 1.5 pixels: as far as a fitted stroke may grow
 def _near(scene):
     "Pixels that strokes come near, where each one's list begins, strokes and distances, bottom first."
     vertices, sigma2, _, _, offsets = scene.merged()
-    reach = (_REACH*sigma2.sqrt() + 1.5*scene.pitch)**2 / _log_eps(sigma2.dtype)
-    st, _ = _strokes(vertices, scene.size, reach, None, None, 'softor', None, offsets, None, None,
+    reach = (_REACH*sigma2.sqrt() + 1.5*scene.pitch)**2 / squared_reach(sigma2.dtype)
+    st, _ = as_strokes(vertices, scene.size, reach, None, None, 'softor', None, offsets, None, None,
                      scene.pitch)
-    stroke, pixel, x = _pairs(st)
+    stroke, pixel, x = touched_pairs(st)
     d = (x * st.sigma2[stroke]).sqrt() / scene.pitch
     order = pixel.argsort(stable=True)
     where, count = pixel[order].unique_consecutive(return_counts=True)

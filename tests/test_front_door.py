@@ -45,7 +45,7 @@ import dsketch_nb.draw as module
 lines = torch.zeros(1, 2, 2)
 assert torch.equal(dsketch_nb.draw(lines, (3, 4), .1), function(lines, (3, 4), .1)) and module.draw is function
 for family, member in ((Loss, 'LPIPSLoss'), (Encoder, 'SimpleMLPEncoder'), (Decoder, 'RNNBezierDecoder')): family.find(member)
-for method in ('from_svg', 'save_animation', 'save_svg', 'save_pdf', 'save_png'): assert callable(getattr(Scene, method)), method
+for method in ('from_svg', 'save_animation', 'save_svg', 'save_pdf', 'save_png', 'save_html'): assert callable(getattr(Scene, method)), method
 print(set(dsketch_nb.PROMISED) <= set(dir(dsketch_nb)))''')
     assert said.strip().endswith('True')
 

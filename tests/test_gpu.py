@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from dsketch_nb import gpu
 from dsketch_nb.draw import COMPOSE, draw
-from dsketch_nb.draw import _strokes
+from dsketch_nb.draw import as_strokes
 from test_draw import agree, lines, operands, run, scenes
 
 if not gpu.INTERPRETED and not torch.cuda.is_available(): pytest.skip('neither a GPU nor TRITON_INTERPRET=1', allow_module_level=True)
@@ -109,7 +109,7 @@ def test_only_what_is_touched_is_listed():
     parts = []
     for side in (256, 512):
         v = lines(200) * (.5 if side == 512 else 1)
-        st, _ = _strokes(v.to(device), (side, side), 1e-5, None, None, 'softor', None, None, None, None, 2/255)
+        st, _ = as_strokes(v.to(device), (side, side), 1e-5, None, None, 'softor', None, None, None, None, 2/255)
         parts.append(len(gpu._Plan(st).owner))
     assert parts[0] <= 200*6 and parts[1] < 1.2*parts[0]
 
@@ -186,7 +186,7 @@ JITFunction.run, torch.empty = bind_and_compile, lambda *a, **kw: empty(*a, **kw
 from dsketch_nb import draw, gpu
 for size in (1, 1), (33, 20):
     for compose, colour, background in ('softor', None, None), ('ink', torch.rand(3, 3), None), ('paint', torch.rand(3, 3), .5):
-        st, _ = draw._strokes(torch.rand(2, 3, 2, 2), size, .1, colour, None, compose, background, *[None]*4)
+        st, _ = draw.as_strokes(torch.rand(2, 3, 2, 2), size, .1, colour, None, compose, background, *[None]*4)
         image, kept = gpu.forward(st)
         assert [g is not None for g in gpu.backward(st, kept, torch.ones_like(image))] == [True]*3 + [compose == 'paint']*2
 print(*sorted(set(names)))
