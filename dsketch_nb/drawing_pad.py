@@ -21,7 +21,7 @@ from .autoencoders import AutoEncoder
 from .draw import draw
 from .raster import pixel_pitch
 from .scene import Scene
-from .widgets import _with_still, png
+from .widgets import with_still, png
 
 # %% ../nbs/38_drawing_pad.ipynb #3caa95dc
 PALETTE = '#2a6f97', '#d1495b', '#3a7d44', '#b07d12', '#7b4ea3', '#4d4d4d', '#c96f1a', '#1f9e9a'
@@ -136,4 +136,4 @@ class DrawingPad(anywidget.AnyWidget):
         sheet.paste(left, (0, 0)); sheet.paste(right, (self.width + 16, 0))
         return sheet
 
-    def _repr_mimebundle_(self, **kwargs): return _with_still(super()._repr_mimebundle_(**kwargs), png(self.still()), f'{self.label}: {self.caption}')
+    def _repr_mimebundle_(self, **kwargs): return with_still(super()._repr_mimebundle_(**kwargs), png(self.still()), f'{self.label}: {self.caption}')

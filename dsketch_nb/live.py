@@ -31,7 +31,7 @@ from .placement import COUNTS, check_counts, random_params, removal_cost, stroke
 from .runs import torch_device, torch_optimiser, torch_threads
 from .runs import replacing
 from .scene import Scene
-from .widgets import Picture, _img, _with_still, control, png, to_image
+from .widgets import Picture, image_tag, with_still, control, png, to_image
 
 # %% ../nbs/22_live.ipynb #6cc87a52
 class Thinned:
@@ -563,5 +563,5 @@ def _repr_mimebundle_(self:LiveOptimiser, **kwargs):
     frames[0].save(f, 'webp', save_all=True, append_images=frames[1:], duration=[300]*(len(frames) - 1) + [2000], loop=3, quality=80)
     words = f'{self.run.name}: the target, and {len(self.run.scene)} strokes on their way, {self.run.iteration} iterations'
     still = png(frames[-1])
-    moving = _img(f.getvalue(), words, calm=still if len(frames) > 1 else None, kind='webp', style='')
-    return _with_still(ipywidgets.VBox._repr_mimebundle_(self, **kwargs), still, words, **{'text/html': moving})
+    moving = image_tag(f.getvalue(), words, calm=still if len(frames) > 1 else None, kind='webp', style='')
+    return with_still(ipywidgets.VBox._repr_mimebundle_(self, **kwargs), still, words, **{'text/html': moving})
