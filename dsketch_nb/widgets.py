@@ -20,13 +20,18 @@ from fastcore.docments import docments
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image, ImageDraw
 from torch import Tensor
-from .curves import bezier_chain_to_polyline, catmull_rom_to_polyline, curve_to_polyline, polyline_edt2, quadratic_bezier
+from .curves import bezier_chain_to_polyline, catmull_rom_to_polyline, curve_to_polyline
+from .curves import polyline_edt2, quadratic_bezier
 from .raster import exp, pixel_grid, pixel_pitch
 
 # %% ../nbs/07_widgets.ipynb #2e91bb67
 def to_image(
-    picture, # a Pillow image, or numbers in [0, 1]: [H, W], [H, W, 3], [1, H, W] or [3, H, W], 1 is white
-    width:int=0, # enlarge by the whole factor that comes nearest to this many pixels across; 0 leaves the size alone
+    # a Pillow image, or numbers in [0, 1]: [H, W], [H, W, 3], [1, H, W] or [3, H, W], 1 is
+    # white
+    picture,
+    # enlarge by the whole factor that comes nearest to this many pixels across; 0 leaves the
+    # size alone
+    width:int=0,
 )->Image.Image:
     "A picture in any of the usual forms as a Pillow image."
     if not isinstance(picture, Image.Image):
@@ -34,11 +39,16 @@ def to_image(
         a = np.asarray(picture)
         if a.ndim == 3 and a.shape[0] in (1, 3) and a.shape[2] != 3: a = a.transpose(1, 2, 0)
         if a.dtype.kind not in 'fu' or a.ndim not in (2, 3) or a.ndim == 3 and a.shape[2] not in (1, 3):
-            raise TypeError(f"{type(picture).__name__} of shape {a.shape} and type {a.dtype} is no picture: return a Pillow image, or numbers "
-                            "in [0, 1] of shape [H, W], [H, W, 3] or [C, H, W]")
-        if a.dtype != np.uint8: a = (np.nan_to_num(a.astype(np.float64)).clip(0, 1)*255).round().astype(np.uint8)
+            raise TypeError(
+                f"{type(picture).__name__} of shape {a.shape} and type {a.dtype} is no picture:"
+                " return a Pillow image, or numbers in [0, 1] of shape [H, W], [H, W, 3] or [C,"
+                " H, W]"
+            )
+        if a.dtype != np.uint8:
+            a = (np.nan_to_num(a.astype(np.float64)).clip(0, 1)*255).round().astype(np.uint8)
         picture = Image.fromarray(a.squeeze(2) if a.shape[2:] == (1,) else a)
-    if not 0 <= width < math.inf: raise ValueError(f"width {width} must be a number of pixels, 0 or more")
+    if not 0 <= width < math.inf:
+        raise ValueError(f"width {width} must be a number of pixels, 0 or more")
     k = max(round(width/picture.width), 1)
     return picture if k == 1 else picture.resize((k*picture.width, k*picture.height), Image.NEAREST)
 
@@ -62,8 +72,16 @@ def image_tag(
 )->str: # HTML
     "A picture inside of a page, as an HTML element."
     data = lambda kind, o: f'data:image/{kind};base64,{base64.b64encode(o).decode()}'
-    img = f'<img alt="{html.escape(text)}" style="max-width: 100%; {style}" src="{data(kind, picture)}">'
-    return f'<picture><source media="(prefers-reduced-motion: reduce)" srcset="{data("png", calm)}">{img}</picture>' if calm else img
+    img = (
+        f'<img alt="{html.escape(text)}" style="max-width: 100%; {style}"'
+        f' src="{data(kind, picture)}">'
+    )
+    return (
+        '<picture><source media="(prefers-reduced-motion: reduce)"'
+        f' srcset="{data("png", calm)}">{img}</picture>'
+        if calm
+        else img
+    )
 
 def with_still(
     bundle:dict|tuple, # what the widget's own `_repr_mimebundle_` gave
@@ -73,7 +91,11 @@ def with_still(
 )->tuple: # the bundle with them, and its metadata
     "What a widget shows, and a PNG with words for where no kernel runs."
     data, about = bundle if isinstance(bundle, tuple) else (bundle, {})
-    still = {'image/png': base64.b64encode(picture).decode(), 'text/html': image_tag(picture, text), 'text/plain': text}
+    still = {
+        'image/png': base64.b64encode(picture).decode(),
+        'text/html': image_tag(picture, text),
+        'text/plain': text,
+    }
     return data | still | more, about
 
 # %% ../nbs/07_widgets.ipynb #d534e471
@@ -99,7 +121,9 @@ def frames_html(
 )->str: # HTML for a page with <script type="module" src="strokes.js"></script>
     "Pictures with a slider that need no kernel."
     data = ['data:image/webp;base64,' + base64.b64encode(_webp(o, width)).decode() for o in frames]
-    state = dict(frames=data, captions=list(captions), label=label, name=name, at=at, fps=fps, note=note)
+    state = dict(
+        frames=data, captions=list(captions), label=label, name=name, at=at, fps=fps, note=note
+    )
     return f'<div data-frames="{html.escape(json.dumps(state))}">{still}</div>'
 
 # %% ../nbs/07_widgets.ipynb #4bf32ca2
@@ -130,16 +154,21 @@ class Slider(anywidget.AnyWidget):
     _css = """.dsketch-slider { display: grid; grid-template-columns: 7em minmax(6em, 14em) 4em; gap: .6em; align-items: center; min-height: 28px; margin: 2px;
       font: 13px var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit); } .dsketch-slider span { text-align: right; } .dsketch-slider b { font-weight: normal; }"""
     min, max, step = (traitlets.Float(v).tag(sync=True) for v in (0., 1., .01))
-    log, whole, disabled = (traitlets.Bool(False).tag(sync=True) for _ in range(3)) # logarithmic scale; whole numbers; greyed out
+    # logarithmic scale; whole numbers; greyed out
+    log, whole, disabled = (traitlets.Bool(False).tag(sync=True) for _ in range(3))
     value = traitlets.Any(0.).tag(sync=True)
     description = traitlets.Unicode('').tag(sync=True) # its name, shown and read out
-    says = traitlets.Unicode('').tag(sync=True) # what is read out in place of the number, where that says little
+    # what is read out in place of the number, where that says little
+    says = traitlets.Unicode('').tag(sync=True)
 
     @traitlets.validate('value')
     def _within(self, proposal):
         v = proposal.value
         if not isinstance(v, (int, float)) or not self.min <= v <= self.max:
-            raise ValueError(f"{self.description or 'value'} {v!r} is not a number from {self.min:g} to {self.max:g}")
+            raise ValueError(
+                f"{self.description or 'value'} {v!r} is not a number from {self.min:g} to"
+                f" {self.max:g}"
+            )
         return round(v) if self.whole else float(v)
 
 # %% ../nbs/07_widgets.ipynb #227ed540
@@ -177,20 +206,38 @@ class Picture(anywidget.AnyWidget):
 def control(
     name:str, # shown beside the control
     value, # where it starts: bool, int, float or str
-    choice=None, # (low, high) or (low, high, step) for a number, a list for a menu; None chooses: from 0 to twice the value
+    # (low, high) or (low, high, step) for a number, a list for a menu; None chooses: from 0
+    # to twice the value
+    choice=None,
     tip:str='', # shown when the mouse rests on it
 )->ipywidgets.ValueWidget:
     "The control that suits a value."
     common = dict(value=value, description=name, tooltip=tip or name)
-    look = dict(style={'description_width': '7em'}, layout={'width': '22em', 'max_width': 'calc(100% - 4px)'})
-    if isinstance(choice, list): return ipywidgets.Dropdown(options=choice, **common, **look | {'layout': look['layout'] | {'width': '28em'}})       # long names
+    look = dict(
+        style={'description_width': '7em'},
+        layout={'width': '22em', 'max_width': 'calc(100% - 4px)'},
+    )
+    # long names
+    if isinstance(choice, list):
+        return ipywidgets.Dropdown(
+            options=choice, **common, **look | {'layout': look['layout'] | {'width': '28em'}}
+        )
     if isinstance(value, bool): return ipywidgets.Checkbox(indent=True, **common, **look)
     if not isinstance(value, (int, float)):
-        raise ValueError(f"{name}={value!r} needs a list of choices: pass {name}=[...], or give the parameter a number as default")
+        raise ValueError(
+            f"{name}={value!r} needs a list of choices: pass {name}=[...], or give the parameter a"
+            " number as default"
+        )
     low, high, *step = choice or (min(0, 2*value), max(0, 2*value) or 1)
-    if not low <= value <= high or low == high: raise ValueError(f"{name}={value!r} is outside of {(low, high)}: pass {name}=(low, high) around it")
+    if not low <= value <= high or low == high:
+        raise ValueError(
+            f"{name}={value!r} is outside of {(low, high)}: pass {name}=(low, high) around it"
+        )
     whole = all(isinstance(o, int) for o in (value, low, high, *step))
-    return Slider(min=low, max=high, step=step[0] if step else 1 if whole else (high - low)/100, whole=whole, log=low > 0 and high/low > 20 and not step and not whole, **common)
+    return Slider(
+        min=low, max=high, step=step[0] if step else 1 if whole else (high - low) / 100,
+        whole=whole, log=low > 0 and high / low > 20 and not step and not whole, **common,
+    )
 
 # %% ../nbs/07_widgets.ipynb #6996601e
 def controls(
@@ -201,10 +248,19 @@ def controls(
     notes, made = docments(f), {}
     parameters = inspect.signature(f).parameters
     for k in choices:
-        if k not in parameters: raise ValueError(f"{f.__name__} has no parameter {k}: expected one of {', '.join(parameters)}")
+        if k not in parameters:
+            raise ValueError(
+                f"{f.__name__} has no parameter {k}: expected one of {', '.join(parameters)}"
+            )
     for k, p in parameters.items():
-        if p.default is p.empty: raise ValueError(f"{f.__name__}'s parameter {k} has no default to start from: give it one, or pass functools.partial")
-        choice = choices.get(k, list(get_args(p.annotation)) if get_origin(p.annotation) is Literal else None)
+        if p.default is p.empty:
+            raise ValueError(
+                f"{f.__name__}'s parameter {k} has no default to start from: give it one, or pass"
+                " functools.partial"
+            )
+        choice = choices.get(
+            k, list(get_args(p.annotation)) if get_origin(p.annotation) is Literal else None
+        )
         if choice is None and not isinstance(p.default, (bool, int, float)): continue
         made[k] = control(k, p.default, choice, notes.get(k) or '')
     return made
@@ -215,15 +271,23 @@ class Playground(ipywidgets.VBox):
     def __init__(self,
         f, # parameters with defaults -> picture, or (picture, caption)
         width:int=400, # the picture is enlarged to about this many pixels across
-        alt:str=None, # what the picture shows, for those who cannot see it; None takes the first line of `f`'s docstring
-        sweep:str='', # the control that a page without a kernel keeps pictures for; '' takes the first, None keeps one still
+        # what the picture shows, for those who cannot see it; None takes the first line
+        # of `f`'s docstring
+        alt:str=None,
+        # the control that a page without a kernel keeps pictures for; '' takes the first,
+        # None keeps one still
+        sweep:str='',
         **choices, # ranges and lists for the controls, as controls takes them
     ):
         self.f, self.width, self.controls = f, width, controls(f, **choices)
         if sweep and sweep not in self.controls:
-            raise ValueError(f"sweep={sweep!r} is no control: expected one of {', '.join(self.controls)}")
+            raise ValueError(
+                f"sweep={sweep!r} is no control: expected one of {', '.join(self.controls)}"
+            )
         self.sweep = next(iter(self.controls), None) if sweep == '' else sweep
-        self.picture = Picture(alt=(inspect.getdoc(f) or f.__name__).splitlines()[0] if alt is None else alt)
+        self.picture = Picture(
+            alt=(inspect.getdoc(f) or f.__name__).splitlines()[0] if alt is None else alt
+        )
         self.picture.width = self._show().width
         for c in self.controls.values(): c.observe(self.refresh, 'value')
         super().__init__([*self.controls.values(), self.picture])
@@ -263,15 +327,18 @@ def control_values(
     return values
 
 @patch
-def live_html(self:Playground)->str: # for a page with <script type="module" src="strokes.js"></script>
+# for a page with <script type="module" src="strokes.js"></script>
+def live_html(self:Playground)->str:
     "One control as pictures with a slider, for where no kernel runs."
     still = image_tag(self.picture.value, f'{self.picture.alt} {self.picture.caption}'.strip())
     waiting = [k for k in self.controls if k != self.sweep]
-    if not self.sweep: return still + '<p class="strokes-note">A still picture: its controls need a kernel.</p>'
+    if not self.sweep:
+        return still + '<p class="strokes-note">A still picture: its controls need a kernel.</p>'
     values, frames, captions = control_values(self.controls[self.sweep]), [], []
     for v in values:
         try: image, text = self._asked(**self.values | {self.sweep: v})
-        except Exception as e: image, text = frames[-1] if frames else self.picture.value, f'{type(e).__name__}: {e}'
+        except Exception as e:
+            image, text = frames[-1] if frames else self.picture.value, f'{type(e).__name__}: {e}'
         frames.append(Image.open(io.BytesIO(image)) if isinstance(image, bytes) else image)
         captions.append(text)
     note = f"With a kernel, these move as well: {', '.join(waiting)}." if waiting else ''
@@ -285,11 +352,13 @@ def _repr_mimebundle_(self:Playground, **kwargs):
     return with_still(shown, self.picture.value, words, **{'text/html': self.live_html()})
 
 # %% ../nbs/07_widgets.ipynb #c19f1168
-_CURVES = {'segment': ('2', lambda n: n == 2, lambda p, k: p),
-           'polyline': ('1 or more', lambda n: n >= 1, lambda p, k: p),
-           'quadratic': ('3', lambda n: n == 3, lambda p, k: curve_to_polyline(p, k, quadratic_bezier)),
-           'cubic': ('3k+1: 4, 7, 10, ...', lambda n: n >= 4 and n % 3 == 1, bezier_chain_to_polyline),
-           'catmull_rom': ('4 or more', lambda n: n >= 4, catmull_rom_to_polyline)}
+_CURVES = {
+    'segment': ('2', lambda n: n == 2, lambda p, k: p),
+    'polyline': ('1 or more', lambda n: n >= 1, lambda p, k: p),
+    'quadratic': ('3', lambda n: n == 3, lambda p, k: curve_to_polyline(p, k, quadratic_bezier)),
+    'cubic': ('3k+1: 4, 7, 10, ...', lambda n: n >= 4 and n % 3 == 1, bezier_chain_to_polyline),
+    'catmull_rom': ('4 or more', lambda n: n >= 4, catmull_rom_to_polyline),
+}
 
 def curve_vertices(
     points:Tensor, # [N, 2] control points in grid units, (row, col)
@@ -298,16 +367,23 @@ def curve_vertices(
 )->Tensor: # [K, 2] vertices in grid units
     "The polyline that control points stand for; differentiable."
     if kind not in _CURVES: raise ValueError(f"kind {kind!r} is not one of {', '.join(_CURVES)}")
-    points = torch.as_tensor(points, dtype=None if isinstance(points, Tensor) else torch.get_default_dtype())
+    points = torch.as_tensor(
+        points, dtype=None if isinstance(points, Tensor) else torch.get_default_dtype()
+    )
     count, fits, f = _CURVES[kind]
     if points.dim() != 2 or points.shape[1] != 2 or not fits(len(points)):
-        raise ValueError(f"points of shape {tuple(points.shape)} are no {kind}: expected [N, 2], (row, col), with N {count}")
+        raise ValueError(
+            f"points of shape {tuple(points.shape)} are no {kind}: expected [N, 2], (row, col),"
+            f" with N {count}"
+        )
     return f(points, chords)
 
 # %% ../nbs/07_widgets.ipynb #8bc127f7
 def _ink(line, sigma, size):
     "Ink [H, W, 1] of a polyline [K, 2], sigma in pixels."
-    return exp(polyline_edt2(line, pixel_grid(*size, dtype=line.dtype)), (sigma*pixel_pitch(*size))**2)[..., None]
+    return exp(
+        polyline_edt2(line, pixel_grid(*size, dtype=line.dtype)), (sigma * pixel_pitch(*size)) ** 2
+    )[..., None]
 
 def stroke_picture(
     points:Tensor, # [N, 2] control points in grid units, (row, col)
@@ -319,7 +395,11 @@ def stroke_picture(
     "A stroke over its target, in the colours that the browser uses."
     picture = 1 - .9*_ink(curve_vertices(points, kind), sigma, size).expand(*size, 3)
     if target is None or not len(target): return picture
-    return picture * (1 - torch.tensor([.55, .3, .05])*_ink(torch.as_tensor(target).to(picture.dtype), sigma, size))
+    return picture * (
+        1
+        - torch.tensor([0.55, 0.3, 0.05])
+        * _ink(torch.as_tensor(target).to(picture.dtype), sigma, size)
+    )
 
 # %% ../nbs/07_widgets.ipynb #e96320c5
 def _arrow(page, start, way):
@@ -327,7 +407,16 @@ def _arrow(page, start, way):
     if n < 4: return
     (ux, uy), tip, b = way/n, start + way, min(18, n)
     page.line([*start, *tip], '#e07b00', 6)
-    page.line([tuple(tip - [b*ux - b/2*uy, b*uy + b/2*ux]), tuple(tip), tuple(tip - [b*ux + b/2*uy, b*uy - b/2*ux])], '#e07b00', 6, 'curve')
+    page.line(
+        [
+            tuple(tip - [b * ux - b / 2 * uy, b * uy + b / 2 * ux]),
+            tuple(tip),
+            tuple(tip - [b * ux + b / 2 * uy, b * uy - b / 2 * ux]),
+        ],
+        '#e07b00',
+        6,
+        'curve',
+    )
 
 def stroke_still(
     points:Tensor, # [N, 2] control points in grid units, (row, col)
@@ -340,13 +429,17 @@ def stroke_still(
 )->Image.Image:
     "A stroke with its handles and arrows, as the browser shows it."
     if len(size) != 2: raise ValueError(f"size {size} must be (height, width) in pixels")
-    if width % 1 != 0 or width < 1: raise ValueError(f"width {width} must be a whole number of pixels, 1 or more")
+    if width % 1 != 0 or width < 1:
+        raise ValueError(f"width {width} must be a whole number of pixels, 1 or more")
     points, k = torch.as_tensor(points).detach(), 2*width/size[1]
-    image = to_image(stroke_picture(points, kind, sigma, size, target)).resize((2*width, round(k*size[0])), Image.NEAREST)
+    image = to_image(stroke_picture(points, kind, sigma, size, target)).resize(
+        (2 * width, round(k * size[0])), Image.NEAREST
+    )
     page, pitch = ImageDraw.Draw(image), pixel_pitch(*size)
     screen = lambda p: np.asarray(p, dtype=float).reshape(-1, 2)[:, ::-1]/pitch*k
     at = screen(points) + np.array(image.size)/2
-    if kind in ('quadratic', 'cubic', 'catmull_rom'): page.line([tuple(p) for p in at], '#e8a9a5', 2)
+    if kind in ('quadratic', 'cubic', 'catmull_rom'):
+        page.line([tuple(p) for p in at], '#e8a9a5', 2)
     for p, way in zip(at, screen([] if arrows is None else arrows)): _arrow(page, p, way)
     for x, y in at: page.ellipse([x-15, y-15, x+15, y+15], '#d6443f', 'white', 3)
     return image.resize((width, round(image.height/2)), Image.LANCZOS)
@@ -358,8 +451,15 @@ class _Positions(traitlets.TraitType):
     def validate(self, obj, value):
         try: a = torch.as_tensor(value, dtype=torch.float64).detach()
         except (TypeError, ValueError, RuntimeError): a = torch.zeros(1)
-        if a.numel() and (a.dim() != 2 or a.shape[1] != 2): raise ValueError(f"{self.name} must be an array of shape [N, 2], (row, col) in grid units, and is {value!r}")
-        if not a.isfinite().all(): raise ValueError(f"{self.name} holds NaN or infinity: every position must be a finite number")
+        if a.numel() and (a.dim() != 2 or a.shape[1] != 2):
+            raise ValueError(
+                f"{self.name} must be an array of shape [N, 2], (row, col) in grid units, and is"
+                f" {value!r}"
+            )
+        if not a.isfinite().all():
+            raise ValueError(
+                f"{self.name} holds NaN or infinity: every position must be a finite number"
+            )
         return a.tolist()
 
 # %% ../nbs/07_widgets.ipynb #51784021
@@ -373,19 +473,26 @@ class DragStroke(anywidget.AnyWidget):
     target = _Positions().tag(sync=True)   # [K, 2] vertices of what it should become
     arrows = _Positions().tag(sync=True)   # [N, 2] an arrow from each point, in grid units
     caption = traitlets.Unicode('').tag(sync=True)   # a line below
-    gain = traitlets.Float(0.).tag(sync=True)   # without a kernel, the arrows are minus the gradient of the squared error to the target times this; 0: none
+    # without a kernel, the arrows are minus the gradient of the squared error to the target
+    # times this; 0: none
+    gain = traitlets.Float(0.).tag(sync=True)
     choices = traitlets.Dict().tag(sync=True)   # kind -> the points it starts from: a menu
-    label = traitlets.Unicode('a stroke with movable control points').tag(sync=True)   # read out by screen readers
+    # read out by screen readers
+    label = traitlets.Unicode('a stroke with movable control points').tag(sync=True)
     width = traitlets.Int(360).tag(sync=True)   # of the picture on the screen
 
     def __init__(self,
         points:Tensor, # [N, 2] control points in grid units, (row, col)
         kind:str='polyline', # as for curve_vertices
-        answer=None, # (points [N, 2], kind, sigma in pixels) -> (arrows [N, 2] in grid units, caption), asked after each move; None with a target and a gain: downhill
+        # (points [N, 2], kind, sigma in pixels) -> (arrows [N, 2] in grid units,
+        # caption), asked after each move; None with a target and a gain: downhill
+        answer=None,
         **traits, # sigma, size, target, gain, choices, label, width
     ):
         for k, p in ({kind: points} | traits.get('choices', {})).items(): curve_vertices(p, k)
-        traits['choices'] = {k: torch.as_tensor(p).tolist() for k, p in traits.get('choices', {}).items()}
+        traits['choices'] = {
+            k: torch.as_tensor(p).tolist() for k, p in traits.get('choices', {}).items()
+        }
         super().__init__(points=points, kind=kind, **traits)
         if answer is None and self.gain and len(self.target): answer = self.downhill
         self.answer = answer
@@ -411,7 +518,10 @@ def downhill(self:DragStroke,
 )->tuple: # (arrows [N, 2] in grid units, the error in words)
     "Minus the gradient of the squared error to the target, times `gain`."
     points = points.clone().requires_grad_()
-    ink, goal = (_ink(line, sigma, self.size) for line in (curve_vertices(points, kind), torch.tensor(self.target)))
+    ink, goal = (
+        _ink(line, sigma, self.size)
+        for line in (curve_vertices(points, kind), torch.tensor(self.target))
+    )
     error = (ink - goal).square().mean()
     g, = torch.autograd.grad(error, points)
     return -self.gain*g, f'squared error {error:.4f}'
@@ -420,21 +530,29 @@ def downhill(self:DragStroke,
 @patch
 def still(self:DragStroke)->Image.Image:
     "What the browser shows now."
-    return stroke_still(self.tensor, self.kind, self.sigma, tuple(self.size), torch.tensor(self.target), self.arrows or None, self.width)
+    return stroke_still(
+        self.tensor, self.kind, self.sigma, tuple(self.size), torch.tensor(self.target),
+        self.arrows or None, self.width,
+    )
 
 @patch
-def live_html(self:DragStroke)->str: # for a page with <script type="module" src="strokes.js"></script>
+# for a page with <script type="module" src="strokes.js"></script>
+def live_html(self:DragStroke)->str:
     "This widget as HTML that needs no kernel."
     names = 'points kind sigma size target arrows caption gain choices label width'.split()
     state = json.dumps({k: getattr(self, k) for k in names}, default=float)
     state = re.sub(r'-?\d+\.\d{5,}(e-?\d+)?', lambda m: f'{float(m[0]):.4f}', state)
-    return f'<div data-strokes="{html.escape(state)}">{image_tag(png(self.still()), self.label)}</div>'
+    return (
+        f'<div data-strokes="{html.escape(state)}">{image_tag(png(self.still()), self.label)}</div>'
+    )
 
 # %% ../nbs/07_widgets.ipynb #6b04d517
 @patch
 def _repr_mimebundle_(self:DragStroke, **kwargs):
     shown = anywidget.AnyWidget._repr_mimebundle_(self, **kwargs)
-    return with_still(shown, png(self.still()), self.caption or self.label, **{'text/html': self.live_html()})
+    return with_still(
+        shown, png(self.still()), self.caption or self.label, **{'text/html': self.live_html()}
+    )
 
 # %% ../nbs/07_widgets.ipynb #8934511b
 def animation(
@@ -448,9 +566,15 @@ def animation(
     images = [to_image(o, width).convert('RGB') for o in frames]
     if not images: raise ValueError("frames is empty: pass one picture or more")
     for i, o in enumerate(images):
-        if o.size != images[0].size: raise ValueError(f"picture {i} is {o.size} and the first {images[0].size}: all must have one size")
+        if o.size != images[0].size:
+            raise ValueError(
+                f"picture {i} is {o.size} and the first {images[0].size}: all must have one size"
+            )
     f = io.BytesIO()
-    images[-1].save(f, 'png', save_all=True, default_image=True, append_images=images, duration=[1000/fps]*(len(images)-1) + [2000], loop=plays)
+    images[-1].save(
+        f, 'png', save_all=True, default_image=True, append_images=images,
+        duration=[1000 / fps] * (len(images) - 1) + [2000], loop=plays,
+    )
     return f.getvalue()
 
 # %% ../nbs/07_widgets.ipynb #ae7e3197
@@ -505,21 +629,35 @@ def __init__(self:Player,
 ):
     "Make a PNG of every picture, and a film for where no kernel runs."
     captions = captions or [f'picture {i+1} of {len(frames)}' for i in range(len(frames))]
-    if len(captions) != len(frames): raise ValueError(f"{len(captions)} captions for {len(frames)} frames: pass one for each")
+    if len(captions) != len(frames):
+        raise ValueError(f"{len(captions)} captions for {len(frames)} frames: pass one for each")
     self.still = animation(frames, fps, width)
-    anywidget.AnyWidget.__init__(self, frames=[png(o, width) for o in frames], captions=captions, fps=fps, width=to_image(frames[0], width).width, label=label)
+    anywidget.AnyWidget.__init__(
+        self, frames=[png(o, width) for o in frames], captions=captions, fps=fps,
+        width=to_image(frames[0], width).width, label=label,
+    )
 
+# %% ../nbs/07_widgets.ipynb #3a8ba845
 @patch
 def live_html(self:Player)->str: # for a page with <script type="module" src="strokes.js"></script>
     "The film as HTML that needs no kernel: a button that plays it, and a slider."
-    words = f'{self.label}: {len(self.frames)} pictures, from {self.captions[0]!r} to {self.captions[-1]!r}'
+    words = (
+        f'{self.label}: {len(self.frames)} pictures, from {self.captions[0]!r} to'
+        f' {self.captions[-1]!r}'
+    )
     frames = [Image.open(io.BytesIO(o)) for o in self.frames]
-    return frames_html(frames, self.captions, self.label, image_tag(self.still, words, calm=self.frames[-1]), at=self.index, fps=self.fps)
+    return frames_html(
+        frames, self.captions, self.label, image_tag(self.still, words, calm=self.frames[-1]),
+        at=self.index, fps=self.fps,
+    )
 
 @patch
 def _repr_mimebundle_(self:Player, **kwargs):
     shown = anywidget.AnyWidget._repr_mimebundle_(self, **kwargs)
-    words = f'{self.label}: {len(self.frames)} pictures, from {self.captions[0]!r} to {self.captions[-1]!r}'
+    words = (
+        f'{self.label}: {len(self.frames)} pictures, from {self.captions[0]!r} to'
+        f' {self.captions[-1]!r}'
+    )
     return with_still(shown, self.still, words, **{'text/html': self.live_html()})
 
 # %% ../nbs/07_widgets.ipynb #bca1ea3c
@@ -529,9 +667,14 @@ def figure_style(
     "Set matplotlib's look for a page: sharp, legible, line styles beside colours."
     colours = plt.cycler(color=['#1f5fa8', '#e07b00', '#3a9d5d', '#9b4fb0'])
     styles = plt.cycler(linestyle=['-', '--', '-.', ':'])
-    plt.rcParams.update({
-        'figure.dpi': 96, 'font.size': size, 'axes.titlesize': size + 1, 'legend.fontsize': size,
-        'xtick.labelsize': size - 1, 'ytick.labelsize': size - 1, 'legend.frameon': False,
-        'axes.spines.top': False, 'axes.spines.right': False, 'lines.linewidth': 2,
-        'axes.prop_cycle': colours + styles})
-    set_matplotlib_formats('retina')                                # 192 dots an inch, shown as 96
+    plt.rcParams.update(
+        {
+            'figure.dpi': 96, 'font.size': size, 'axes.titlesize': size + 1,
+            'legend.fontsize': size, 'xtick.labelsize': size - 1,
+            'ytick.labelsize': size - 1, 'legend.frameon': False,
+            'axes.spines.top': False, 'axes.spines.right': False, 'lines.linewidth': 2,
+            'axes.prop_cycle': colours + styles,
+        }
+    )
+    # 192 dots an inch, shown as 96
+    set_matplotlib_formats('retina')
