@@ -85,7 +85,7 @@ def build(page, processed, folder):
 
 def files(processed, folder):
     "What lies beside the pages."
-    for o in ('styles.css', 'site.js', 'strokes.js'): shutil.copy(processed/o, folder/o)
+    for o in [processed/'styles.css', *processed.glob('*.js')]: shutil.copy(o, folder/o.name)
     for o in ('images', 'static'):
         if (processed/o).is_dir(): shutil.copytree(processed/o, folder/o, dirs_exist_ok=True)
 

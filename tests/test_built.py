@@ -52,7 +52,7 @@ def test_a_finger_drags_a_point_and_not_the_page(site, browser):
     folder, _ = site
     page, go, wrong, _ = opened(browser, folder, **PHONE)
     go('raster.html')
-    dot = page.locator('.strokes-handle .dot').last
+    dot = page.locator('.strokes', has=page.locator('.strokes-handle')).last.locator('.strokes-handle .dot').first      # the upper end: there is room below it
     dot.scroll_into_view_if_needed()
     page.evaluate("() => { for (const k of ['pointermove', 'pointercancel']) addEventListener(k, () => { window[k] = (window[k] ?? 0) + 1; }, true); }")
     touch, at, before = page.context.new_cdp_session(page), dot.bounding_box(), page.evaluate('() => scrollY')
