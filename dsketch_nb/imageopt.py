@@ -309,7 +309,13 @@ def imageopt(
     init=None, # start from these strokes: a Scene, or a file, .svg or .safetensors
     **kwargs, # fields of Settings, and options of the loss
 )->Scene: # the drawing, with its history in `.history`
-    "Fit strokes to an image. Defaults: the preset paint; with a named loss, paper."
+    """Fit strokes to an image by gradient descent.
+
+    The defaults are those of the preset paint; those of paper with a named loss.
+
+        from dsketch_nb import imageopt
+        imageopt('sample:china', lines=500, iters=100).save_svg('china.svg')
+    """
     loss, values = preset_values(preset, loss, kwargs, init is not None)
     values |= kwargs
     s = Settings(**{k: values.pop(k) for k in options(Settings) if k in values})
