@@ -492,6 +492,8 @@ def enter(self:_Reader, element, tag, here):
     inside = here._replace(units=units, style=style, own=own)
     if any(k in found for k in _BOXED): inside = self.transformed(element, tag, inside, found, here)
     blend = own['mix-blend-mode']
+    # grey ink of ours, which needs no blend mode
+    if blend == 'normal' and 'dsketch-ink' in element.get('class', '').split(): blend = 'multiply'
     return inside._replace(opacity=here.opacity*own['opacity'], blend=here.blend if blend == 'normal' else blend)
 
 _BOXED = 'transform', 'translate', 'rotate', 'scale', 'transform-origin'
