@@ -20,8 +20,8 @@ from PIL import Image
 from . import sharp # its profiles are known by name from here on
 from .command import whole_number
 from .runs import check_suffix, replacing
-from .scene import (MULTIPLY, Group, Scene, mark_attributes, multiplies, svg_attributes,
-                              svg_number, svg_opening, svg_path)
+from .scene import MULTIPLY, Group, Scene, mark_attributes, multiplies, svg_attributes
+from .scene import svg_number, svg_opening, svg_path
 from .widgets import to_image
 from .placement import removal_cost
 
@@ -80,7 +80,8 @@ def by_elimination(
 # %% ../nbs/13_animation.ipynb #anima001
 def stroke_order(
     scene:Scene,
-    order:str|Tensor='importance', # 'importance', 'drawing' (as they lie), or a number for each stroke
+    # 'importance', 'drawing' (as they lie), or a number for each stroke
+    order:str|Tensor='importance',
 )->Tensor: # [N] the turn of each stroke, from 0, on the CPU
     "When each stroke's turn is; of numbers, the smallest comes first."
     n = len(scene)
@@ -90,7 +91,9 @@ def stroke_order(
                              "nor a number for each stroke")
         if order == 'importance' and n: return by_elimination(scene)
         return torch.arange(n, device='cpu')
-    turn = order.detach().cpu() if isinstance(order, Tensor) else torch.as_tensor(order, device='cpu')
+    turn = (
+        order.detach().cpu() if isinstance(order, Tensor) else torch.as_tensor(order, device='cpu')
+    )
     if turn.shape != (n,):
         raise ValueError(f"order of shape {tuple(turn.shape)} does not fit {n} strokes: "
                          "pass one number for each")
@@ -127,7 +130,9 @@ def to_animated_svg(self:Scene,
     "This drawing as an SVG that draws itself in a browser, and stands still elsewhere."
     start, each = _schedule(stroke_order(self, order), seconds)
     page = self.page(scale, svg_width)
-    marks, digits = self.marks(profile, layers, page.scale), 2 if max(self.size) > 200 else 3
+    marks, digits = self.marks(profile, layers, page.scale), (
+        2 if max(self.size) > 200 else 3
+    )
     # several marks may belong to one stroke: they are drawn together
     delays, paths = [svg_number(s, 2) for s in start.tolist()], []
     for m in marks:
@@ -168,9 +173,13 @@ def drawn_until(self:Scene,
 )->Scene: # of polylines
     "This scene with its strokes as far as they are drawn."
     if fraction.shape != (len(self),):
-        raise ValueError(f"fraction of shape {tuple(fraction.shape)} does not fit {len(self)} strokes: "
-                         "pass one number for each")
-    out, parts = Scene(*self.size, self.compose, self.paper), fraction.split([len(g) for g in self.groups])
+        raise ValueError(
+            f"fraction of shape {tuple(fraction.shape)} does not fit {len(self)} strokes: "
+            "pass one number for each"
+        )
+    out, parts = Scene(*self.size, self.compose, self.paper), fraction.split(
+        [len(g) for g in self.groups]
+    )
     for g, f in zip(self.groups, parts):
         f = f.to(g.params)
         begun = f > 0
@@ -186,7 +195,8 @@ def film(self:Scene,
     seconds:float=8., # until the last stroke is drawn
     order:str|Tensor='importance', # as for stroke_order
     fps:float=20., # frames a second
-    size:tuple|int|None=None, # (height, width) in pixels, or the longer side; None is the canvas's own
+    # (height, width) in pixels, or the longer side; None is the canvas's own
+    size:tuple|int|None=None,
 ): # the frames, one after the other, as Pillow images: from the bare paper to the finished drawing
     "This drawing being drawn."
     if not 0 < fps <= 120: raise ValueError(f"fps {fps!r} must be above 0 and at most 120: try 20")
@@ -232,7 +242,9 @@ def check_film(
     path:str|Path, # the file to be written
     kinds:tuple=FILMS, # the suffixes that are meant
 ):
-    "Before the work: ValueError for another kind of file, FileNotFoundError where ffmpeg is missing."
+    """Before the work: ValueError for another kind of file, FileNotFoundError where ffmpeg is
+    missing.
+    """
     if check_suffix(path, *kinds) == '.mp4' and not shutil.which('ffmpeg'):
         raise FileNotFoundError(f"{path}: MP4 needs the program ffmpeg, which is not found: "
                                 "install it, or write a .gif")
@@ -268,7 +280,8 @@ def save_animation(self:Scene,
     seconds:float=8., # until the last stroke is drawn
     order:str|Tensor='importance', # as for stroke_order
     fps:float=20., # frames a second, but for .svg
-    size:tuple|int|None=None, # (height, width) in pixels, or the longer side; None is the canvas's own
+    # (height, width) in pixels, or the longer side; None is the canvas's own
+    size:tuple|int|None=None,
     hold:float=2., # seconds that the finished drawing stays, but for .svg
     profile:str|None=None, # for .svg, as for to_svg; None: 'fitted' for paint, else 'plain'
 ):

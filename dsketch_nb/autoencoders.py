@@ -11,12 +11,8 @@ import torch
 from torch import Tensor, nn
 from fastcore.basics import patch
 from .raster import exp, pixel_grid, softor
-from dsketch_nb.curves import (
-    bezier_chain_to_polyline,
-    catmull_rom_spline,
-    catmull_rom_to_bezier,
-    curve_edt2_bruteforce,
-)
+from .curves import bezier_chain_to_polyline, catmull_rom_spline, catmull_rom_to_bezier
+from .curves import curve_edt2_bruteforce
 from .draw import draw
 from .scene import Kind, Scene
 from .command import ByName, whole_number
@@ -38,7 +34,8 @@ def stroke_vertices(
     or span."""
     # the same curve, with a third less to compute
     if kind == 'catmull_roms': params = catmull_rom_to_bezier(params)
-    if kind not in ('beziers', 'catmull_roms'): return Kind.find(kind)().vertices(params, 10)
+    if kind not in ('beziers', 'catmull_roms'):
+        return Kind.find(kind)().vertices(params, 10)
     key = params.shape[-2], params.dtype, params.device
     if type(params) not in (Tensor, nn.Parameter):
         # a fake tensor, say, lives no longer than its mode: nothing of it is kept
@@ -75,20 +72,13 @@ def on_black(self:Drawing,
         out = self._exactly()
     elif self.ink is None or self.ink.dim() == 2:
         out = draw(
-            stroke_vertices(self.kind, self.params),
-            self.size,
-            self.sigma2,
-            alpha=self.ink,
-            backend=backend,
+            stroke_vertices(self.kind, self.params), self.size, self.sigma2,
+            alpha=self.ink, backend=backend,
         )
     else:
         out = draw(
-            stroke_vertices(self.kind, self.params),
-            self.size,
-            self.sigma2,
-            self.ink,
-            compose='ink',
-            backend=backend,
+            stroke_vertices(self.kind, self.params), self.size, self.sigma2, self.ink,
+            compose='ink', backend=backend,
         )
     return out.expand(-1, self.channels, -1, -1)
 

@@ -94,8 +94,10 @@ def _group(g):
     kind = 'beziers' if g.curved else g.kind if g.kind in ('points', 'segments') else 'polylines'
     colour = torch.zeros(len(g), 3) if g.colour is None else g.colour.clamp(0, 1)
     alpha = one if g.alpha is None else g.alpha.clamp(0, 1)
-    return dict(kind=kind, points=path.shape[1], chords=g.chords, params=_numbers(path, 5),
-                colour=_numbers(colour, 4), sigma=_numbers(g.sigma2.sqrt(), 6), alpha=_numbers(alpha, 4))
+    return dict(
+        kind=kind, points=path.shape[1], chords=g.chords, params=_numbers(path, 5),
+        colour=_numbers(colour, 4), sigma=_numbers(g.sigma2.sqrt(), 6), alpha=_numbers(alpha, 4),
+    )
 
 def _plain(scene):
     "A scene as engine.js takes it."
@@ -124,12 +126,15 @@ body { margin: 1em; font-family: system-ui, sans-serif }
 # %% ../nbs/16_browser.ipynb #64de030e
 @patch
 def to_html(self:Scene,
-    target=None, # what the strokes are to become: a file, a PIL image or a tensor [C, H, W];
+    # what the strokes are to become: a file, a PIL image or a tensor [C, H, W];
+    target=None,
                  # None: what they show now
     title:str='A drawing that goes on', # of the page
     **settings, # of the engine, for a drawing that goes on: lr, loss, ...
 )->str: # an HTML document that needs nothing else
-    "This drawing as a page that shows it, lays it stroke by stroke, and goes on optimising."
+    """This drawing as a page that shows it, lays it stroke by stroke, and goes on
+    optimising.
+    """
     _check_known(settings)
     scene = _plain(self)
     if target is None: target = self.image()

@@ -23,18 +23,8 @@ from fastcore.basics import patch
 
 # %% ../nbs/35_classifiers.ipynb #86c80066
 from .autoencoders import canvas_of
-from dsketch_nb.command import (
-    ByName,
-    Parser,
-    add_class_flags,
-    add_flags,
-    build,
-    flags_of,
-    one_line_errors,
-    options,
-    stoppable,
-    whole_number,
-)
+from .command import ByName, Parser, add_class_flags, add_flags, build, flags_of
+from .command import one_line_errors, options, stoppable, whole_number
 from .data import DataSet, augmented
 from .runs import Callback, read_tensors, reading, seeded
 from .training import EpochProgress, Trainer, load_weights, save_weights
@@ -105,11 +95,8 @@ class MnistCNN(Classifier):
     def __init__(self, size, channels, classes):
         super().__init__(size, channels, classes)
         looks = nn.Sequential(
-            nn.Conv2d(channels, 30, 5, self.stride),
-            nn.ReLU(),
-            nn.Conv2d(30, 15, 5, self.stride),
-            nn.ReLU(),
-            nn.Flatten(),
+            nn.Conv2d(channels, 30, 5, self.stride), nn.ReLU(), nn.Conv2d(30, 15, 5, self.stride),
+            nn.ReLU(), nn.Flatten(),
         )
         self.backbone = nn.Sequential(
             *looks, nn.Linear(*self.leaves(looks), 128), nn.ReLU(), nn.Linear(128, 50)
@@ -188,12 +175,7 @@ class LakeThesisCNN(_Characters):
     "200 detectors of 10 x 10 and 400 numbers (Lake 2014)."
     def __init__(self, size, channels, classes):
         super().__init__(
-            size,
-            channels,
-            classes,
-            9,
-            400,
-            nn.Conv2d(whole_number(channels, 'channels'), 200, 10),
+            size, channels, classes, 9, 400, nn.Conv2d(whole_number(channels, 'channels'), 200, 10),
             nn.ReLU(),
         )
 
@@ -202,15 +184,9 @@ class OmniglotCNN(_Characters):
     90 million weights."""
     def __init__(self, size, channels, classes):
         super().__init__(
-            size,
-            channels,
-            classes,
-            10,
-            3000,
-            nn.Conv2d(whole_number(channels, 'channels'), 120, 5),
-            nn.ReLU(),
-            nn.Conv2d(120, 300, 5),
-            nn.ReLU(),
+            size, channels, classes, 10, 3000,
+            nn.Conv2d(whole_number(channels, 'channels'), 120, 5), nn.ReLU(),
+            nn.Conv2d(120, 300, 5), nn.ReLU(),
         )
 
 # %% ../nbs/35_classifiers.ipynb #40f4e6ce
@@ -342,12 +318,8 @@ def _begin(model, dataset, flags):
     with seeded(settings.seed):
         net = build(cls, own, size=data.size, channels=data.channels, classes=data.classes)
     config = dict(
-        model=cls.__name__,
-        model_options=own,
-        size=data.size,
-        channels=data.channels,
-        classes=data.classes,
-        dataset=type(data).__name__,
+        model=cls.__name__, model_options=own, size=data.size, channels=data.channels,
+        classes=data.classes, dataset=type(data).__name__,
         dataset_options={k: v for k, v in theirs.items() if k != 'dataset_root'},
     )
     return settings, net, data, config
@@ -381,11 +353,7 @@ def load_classifier(
     about, tensors = read_tensors(path)
     c = about.get('config', {})
     if not isinstance(c, dict) or not {
-        'model',
-        'model_options',
-        'size',
-        'channels',
-        'classes',
+        'model', 'model_options', 'size', 'channels', 'classes',
     } <= set(c):
         raise ValueError(
             f"{path} holds no classifier: expected weights that train_classifiers wrote"
@@ -554,9 +522,7 @@ def _parser(prog, f, argv):
     "The flags of a function that trains, of `Training`, and of the classes named."
     p = Parser(prog, description=f.__doc__)
     p.add_argument(
-        '--output',
-        required=True,
-        metavar='FOLDER',
+        '--output', required=True, metavar='FOLDER',
         help='where configuration, log, checkpoint, and weights go',
     )
     add_class_flags(p, argv, model=Classifier, dataset=DataSet)

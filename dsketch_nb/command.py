@@ -18,7 +18,10 @@ from . import __version__
 
 # %% ../nbs/03_command.ipynb #71127332
 class ByName:
-    "A family of classes: `class Loss(ByName, family='loss')` founds one, and its subclasses are known by name once defined, or by what an attribute `name` of theirs says. A leading _ keeps a name out."
+    """A family of classes: `class Loss(ByName, family='loss')` founds one, and its subclasses are
+    known by name once defined, or by what an attribute `name` of theirs says. A leading _ keeps
+    a name out.
+    """
     not_flags = ()   # parameters that have a default, and yet are no business of the command line
 
     def __init_subclass__(cls, family=None, **kwargs):
@@ -31,8 +34,10 @@ class ByName:
         "The class of that name in this family."
         if name in cls.known: return cls.known[name]
         known = ', '.join(sorted(cls.known)) or 'none yet'
-        raise ValueError(f"{cls.family} {name!r} is not known: expected one of {known}; "
-                         "a class is known once its module is imported: import dsketch_nb.all for all of ours")
+        raise ValueError(
+            f"{cls.family} {name!r} is not known: expected one of {known}; "
+            "a class is known once its module is imported: import dsketch_nb.all for all of ours"
+        )
 
 # %% ../nbs/03_command.ipynb #dc14794a
 def whole_number(
@@ -41,14 +46,19 @@ def whole_number(
     least:int=1, # the smallest that makes sense
 )->int: # n
     "Refuse anything but a whole number of `least` or more."
-    if isinstance(n, bool) or not isinstance(n, Integral) or n < least: raise ValueError(f"{name} {n!r} must be a whole number of {least} or more")
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < least:
+        raise ValueError(f"{name} {n!r} must be a whole number of {least} or more")
     return int(n)
 
 def options(
     f, # a function or class
 )->dict: # name -> `inspect.Parameter`, those with a default that are meant for users
     "The parameters of `f` that a user may set."
-    return {k: p for k, p in inspect.signature(f).parameters.items() if p.default is not p.empty and k not in getattr(f, 'not_flags', ())}
+    return {
+        k: p
+        for k, p in inspect.signature(f).parameters.items()
+        if p.default is not p.empty and k not in getattr(f, 'not_flags', ())
+    }
 
 def build(
     cls, # the class to make one of
@@ -57,7 +67,11 @@ def build(
 ):
     "An instance of `cls` from context and flags."
     for k in flags:
-        if k not in options(cls): raise ValueError(f"{cls.__name__} has no option {k}: expected one of {', '.join(options(cls)) or 'none'}")
+        if k not in options(cls):
+            raise ValueError(
+                f"{cls.__name__} has no option {k}: expected one of"
+                f" {', '.join(options(cls)) or 'none'}"
+            )
     wanted = inspect.signature(cls).parameters
     return cls(**{k: v for k, v in context.items() if k in wanted and k not in flags}, **flags)
 
@@ -87,7 +101,9 @@ def add_flags(
     skip=(), # names to leave out
     **defaults, # other defaults than those of the signature
 ):
-    "A flag for each parameter of `f` with a default: type, default and help come from signature and docments. A flag that is there already is shared."
+    """A flag for each parameter of `f` with a default: type, default and help come from signature
+    and docments. A flag that is there already is shared.
+    """
     # imported here, so that this room opens in a moment: a console script begins in it
     from fastcore.docments import docments
     docs = docments(f)
@@ -101,12 +117,27 @@ def add_class_flags(
     argv, # the arguments, or None for those of the process
     **families, # the flag that names a class, and its family: encoder=Encoder
 )->dict: # flag -> the class it names, for those that name one
-    "For each family a flag to choose a class with (required, unless the parser has it with a default), and the options of the classes chosen."
-    first, chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False), {}
+    """For each family a flag to choose a class with (required, unless the parser has it with a
+    default), and the options of the classes chosen.
+    """
+    first, chosen = (
+        argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False),
+        {},
+    )
     for flag, family in families.items():
-        first.add_argument(f"--{flag.replace('_', '-')}", nargs='?', default=parser.get_default(flag))
+        first.add_argument(
+            f"--{flag.replace('_', '-')}", nargs='?', default=parser.get_default(flag)
+        )
         if f"--{flag.replace('_', '-')}" not in parser._option_string_actions:
-            parser.add_argument(f"--{flag.replace('_', '-')}", required=True, metavar='CLASS', help=f"one of {', '.join(sorted(family.known))}; naming one shows its own options in --help")
+            parser.add_argument(
+                f"--{flag.replace('_', '-')}",
+                required=True,
+                metavar='CLASS',
+                help=(
+                    f"one of {', '.join(sorted(family.known))}; naming one shows its own options in"
+                    " --help"
+                ),
+            )
     named = first.parse_known_args(argv)[0]
     for flag, family in families.items():
         cls = family.known.get(getattr(named, flag))
@@ -135,12 +166,16 @@ _OURS = __name__.partition('.')[0]               # this package's name
 def printable(
     text:str,
 )->str:
-    "Text on one line: names of files may hold line breaks, control codes and bytes that are no text."
+    """Text on one line: names of files may hold line breaks, control codes and bytes that are no
+    text.
+    """
     return ''.join(c if c.isprintable() else '?' for c in ' '.join(text.split()))
 
 def _said(e):
     "An error as one line; where it is a library's own, with how to see more."
-    said = printable(str(e)) or ('out of memory' if isinstance(e, MemoryError) else type(e).__name__)
+    said = printable(str(e)) or (
+        'out of memory' if isinstance(e, MemoryError) else type(e).__name__
+    )
     if isinstance(e, OSError): return said
     at = e.__traceback__
     while at.tb_next: at = at.tb_next
@@ -152,7 +187,10 @@ def one_line_errors(
     parser, # whose name the line begins with
     *more, # further kinds of exception to treat so
 ):
-    "ValueError, OSError and MemoryError end the process with one line and exit code 2 (with DSKETCH_TRACEBACK=1 in the environment they pass), an interruption that nothing else answered with one line and 130."
+    """ValueError, OSError and MemoryError end the process with one line and exit code 2 (with
+    DSKETCH_TRACEBACK=1 in the environment they pass), an interruption that nothing else
+    answered with one line and 130.
+    """
     try: yield
     except KeyboardInterrupt: parser.exit(130, f'{parser.prog}: stopped\n')
     except (ValueError, OSError, MemoryError, *more) as e:
@@ -166,8 +204,12 @@ _WAIT_FOR = 'numba', 'llvmlite', 'triton', 'concurrent'      # never for long; t
 def stoppable(
     *signals, # which to answer; SIGINT, that is Ctrl-C, and SIGTERM unless given
 ):
-    "Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does. Delivery is postponed while numba, LLVM, Triton or a thread pool is on the stack. In another thread than the main one, nothing changes."
-    before, asked, mine = {}, signal.SIGINT, sys._getframe(2)         # only frames above the `with` are looked at
+    """Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does. Delivery is postponed while numba,
+    LLVM, Triton or a thread pool is on the stack. In another thread than the main one, nothing
+    changes.
+    """
+    # only frames above the `with` are looked at
+    before, asked, mine = {}, signal.SIGINT, sys._getframe(2)
     def stop(s, frame):
         nonlocal asked
         asked, at = s, frame
@@ -176,7 +218,9 @@ def stoppable(
             at = at.f_back
         if not callable(before[s]): raise KeyboardInterrupt
         before[s](s, frame)
-    def later(): _thread.start_new_thread(lambda s: (time.sleep(.02), _thread.interrupt_main(s)), (asked,))     # takes no lock: one may be held here
+    # takes no lock: one may be held here
+    def later():
+        _thread.start_new_thread(lambda s: (time.sleep(.02), _thread.interrupt_main(s)), (asked,))
     def unraisable(o): later() if issubclass(o.exc_type, KeyboardInterrupt) else hook(o)
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -188,7 +232,8 @@ def stoppable(
     finally:
         sys.unraisablehook = hook
         for s, handler in before.items(): signal.signal(s, handler)
-        mine = None                                                   # a frame kept alive keeps all its variables
+        # a frame kept alive keeps all its variables
+        mine = None
 
 # %% ../nbs/03_command.ipynb #32d506f0
 def plain_text(
@@ -203,13 +248,16 @@ def plain_text(
     return ''.join(map(one, text))
 
 class SteadyStream:
-    "A text stream that never raises: what cannot be written is lost, and `lost` is the reason."
+    """A text stream that never raises: what cannot be written is lost, and `lost` is
+    the reason.
+    """
     def __init__(self, stream): self.stream, self.lost = stream, None
 
     def write(self, text):
         try:
             try: self.stream.write(text)
-            except UnicodeEncodeError: self.stream.write(plain_text(text, self.stream.encoding))
+            except UnicodeEncodeError:
+                self.stream.write(plain_text(text, self.stream.encoding))
         except Exception as e: self._lose(e)
         return len(text)
 
@@ -230,7 +278,9 @@ class SteadyStream:
 
 # %% ../nbs/03_command.ipynb #53498fb0
 def _numbers_are_taken():
-    "Streams 0, 1 and 2 are open: else the next file opened has such a number, and a library's complaint is written into it."
+    """Streams 0, 1 and 2 are open: else the next file opened has such a number, and a library's
+    complaint is written into it.
+    """
     for fd in range(3):
         try: os.fstat(fd)
         except OSError:
@@ -241,7 +291,9 @@ def _numbers_are_taken():
 
 @contextmanager
 def steady_streams():
-    "Within, printing to stdout and stderr raises nothing, and what cannot be printed is lost; a lost stdout is told on stderr."
+    """Within, printing to stdout and stderr raises nothing, and what cannot be printed is lost; a
+    lost stdout is told on stderr.
+    """
     _numbers_are_taken()
     before = sys.stdout, sys.stderr
     with open(os.devnull, 'w', encoding='utf-8') as nowhere:
@@ -251,13 +303,17 @@ def steady_streams():
         finally:
             out.flush()
             # a reader that has heard enough closes its pipe, and knows that it did
-            if out.lost and getattr(out.lost, 'errno', None) != errno.EPIPE: err.write(f'part of what was said on stdout is lost: {out.lost}\n')
+            if out.lost and getattr(out.lost, 'errno', None) != errno.EPIPE:
+                err.write(f'part of what was said on stdout is lost: {out.lost}\n')
             err.flush()
             sys.stdout, sys.stderr = before
 
 # %% ../nbs/03_command.ipynb #63c1e249
-COMMANDS = {'imageopt': 'imageopt_command:main', 'autoencoder-experiment': 'experiments:main', 'train_classifiers': 'classifiers:main',
-            'train_classifiers_barlow': 'classifiers:main_barlow', 'evaluate_one_shot': 'oneshot:main'}
+COMMANDS = {
+    'imageopt': 'imageopt_command:main', 'autoencoder-experiment': 'experiments:main',
+    'train_classifiers': 'classifiers:main', 'train_classifiers_barlow': 'classifiers:main_barlow',
+    'evaluate_one_shot': 'oneshot:main',
+}
 
 @contextmanager
 def _ends_at_once(name):
@@ -265,7 +321,10 @@ def _ends_at_once(name):
     def stop(s, frame):
         with suppress(OSError): os.write(2, f'{name}: stopped\n'.encode())
         os._exit(130)
-    usual = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    usual = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
     if usual: signal.signal(signal.SIGINT, stop)
     try: yield
     finally:
@@ -278,7 +337,8 @@ def start(
     "Import a command and run it, with streams that may end at any time."
     with steady_streams():
         try:
-            if (sys.argv[1:] if argv is None else argv) == ['--version']: return print(f'dsketch_nb {__version__}')
+            if (sys.argv[1:] if argv is None else argv) == ['--version']:
+                return print(f'dsketch_nb {__version__}')
             with _ends_at_once(name):
                 module, f = COMMANDS[name].split(':')
                 main = getattr(importlib.import_module(f'{_OURS}.{module}'), f)

@@ -29,14 +29,17 @@ from .draw import THREADS, number_bounds, check_values, squared_reach, refuse, j
 _L = 8                                                   # lanes: float32 fills a 256-bit register
 
 class Lanes(types.Type):
-    "Eight numbers, or eight truth values, that go through every operation together; in compiled code only."
+    """Eight numbers, or eight truth values, that go through every operation together; in compiled
+    code only.
+    """
     def __init__(self, dtype):
         self.dtype = dtype
         super().__init__(f'Lanes({dtype})')
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
-    def __init__(self, dmm, lanes): super().__init__(dmm, lanes, ir.VectorType(dmm.lookup(lanes.dtype).get_value_type(), _L))
+    def __init__(self, dmm, lanes):
+        super().__init__(dmm, lanes, ir.VectorType(dmm.lookup(lanes.dtype).get_value_type(), _L))
 
 def _vector(context, lanes): return context.get_value_type(lanes)
 
@@ -44,26 +47,41 @@ def _widen(context, builder, x, kind, lanes):
     "A number as lanes that all hold it; lanes as they are."
     if isinstance(kind, Lanes): return x
     vector, zero = _vector(context, lanes), ir.Constant(ir.IntType(32), 0)
-    one = builder.insert_element(ir.Constant(vector, ir.Undefined), context.cast(builder, x, kind, lanes.dtype), zero)
+    one = builder.insert_element(
+        ir.Constant(vector, ir.Undefined), context.cast(builder, x, kind, lanes.dtype), zero
+    )
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), _L), [0]*_L))
 
 # %% ../nbs/02a_compiled.ipynb #78737045
 def _teach(op, build, result=None, arity=2):
-    "Give operator or function `op` a meaning for lanes: build(builder, *vectors); result is the type of its lanes, else theirs."
+    """Give operator or function `op` a meaning for lanes: build(builder, *vectors); result is the
+    type of its lanes, else theirs.
+    """
     @infer_global(op)
     class Lanewise(AbstractTemplate):
         def generic(self, args, kws):
             lanes = {a for a in args if isinstance(a, Lanes)}
-            if len(args) != arity or len(lanes) != 1 or not all(isinstance(a, (Lanes, types.Number)) for a in args): return
+            if len(args) != arity or len(lanes) != 1 or not all(isinstance(a, (Lanes, types.Number)) for a in args):
+                return
             lanes, = lanes
             return signature(Lanes(result) if result else lanes, *args)
     def lower(context, builder, sig, args):
         lanes = next(a for a in sig.args if isinstance(a, Lanes))
-        return build(builder, *(_widen(context, builder, x, kind, lanes) for x, kind in zip(args, sig.args)))
-    for kinds in ((Lanes,),) if arity == 1 else ((Lanes, Lanes), (Lanes, types.Number), (types.Number, Lanes)): lower_builtin(op, *kinds)(lower)
+        return build(
+            builder, *(_widen(context, builder, x, kind, lanes) for x, kind in zip(args, sig.args))
+        )
+    for kinds in ((Lanes,),) if arity == 1 else ((Lanes, Lanes), (Lanes, types.Number), (types.Number, Lanes)):
+        lower_builtin(op, *kinds)(lower)
 
-def _llvm(name): return lambda builder, x: builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(x.type, [x.type]),
-    f"llvm.{name}.v{_L}{'f32' if x.type.element == ir.FloatType() else 'f64'}"), [x])
+def _llvm(name):
+    return lambda builder, x: builder.call(
+        cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(x.type, [x.type]),
+            f"llvm.{name}.v{_L}{'f32' if x.type.element == ir.FloatType() else 'f64'}",
+        ),
+        [x],
+    )
 
 for _op in operator.add, operator.iadd: _teach(_op, lambda b, x, y: b.fadd(x, y))
 for _op in operator.mul, operator.imul: _teach(_op, lambda b, x, y: b.fmul(x, y))
@@ -71,7 +89,8 @@ _teach(operator.sub, lambda b, x, y: b.fsub(x, y))
 _teach(operator.truediv, lambda b, x, y: b.fdiv(x, y))
 _teach(operator.lt, lambda b, x, y: b.fcmp_ordered('<', x, y), types.boolean)
 _teach(operator.eq, lambda b, x, y: b.fcmp_ordered('==', x, y), types.boolean)
-_teach(min, lambda b, x, y: b.select(b.fcmp_ordered('<', x, y), x, y))       # of NaN and a bound, the bound: write it second
+# of NaN and a bound, the bound: write it second
+_teach(min, lambda b, x, y: b.select(b.fcmp_ordered('<', x, y), x, y))
 _teach(max, lambda b, x, y: b.select(b.fcmp_ordered('>', x, y), x, y))
 _teach(math.sqrt, _llvm('sqrt'), arity=1)
 _teach(math.floor, _llvm('floor'), arity=1)
@@ -82,23 +101,31 @@ def where(typingctx, mask, x, y):
     "x in the lanes where mask holds, y elsewhere; one of the two may be a number."
     lanes = x if isinstance(x, Lanes) else y
     return lanes(mask, x, y), lambda context, builder, sig, args: builder.select(
-        args[0], *(_widen(context, builder, v, kind, lanes) for v, kind in zip(args[1:], sig.args[1:])))
+        args[0],
+        *(_widen(context, builder, v, kind, lanes) for v, kind in zip(args[1:], sig.args[1:])),
+    )
 
 @intrinsic
 def lanes(typingctx, like, x):
     "The number x in every lane, as numbers of the type of the array `like`."
-    return Lanes(like.dtype)(like, x), lambda context, builder, sig, args: _widen(context, builder, args[1], sig.args[1], sig.return_type)
+    return Lanes(like.dtype)(like, x), lambda context, builder, sig, args: _widen(
+        context, builder, args[1], sig.args[1], sig.return_type
+    )
 
 @intrinsic
 def count(typingctx, like):
     "0, 1, ... 7 across the lanes."
-    return Lanes(like.dtype)(like), lambda context, builder, sig, args: ir.Constant(_vector(context, sig.return_type), [float(i) for i in range(_L)])
+    return Lanes(like.dtype)(like), lambda context, builder, sig, args: ir.Constant(
+        _vector(context, sig.return_type), [float(i) for i in range(_L)]
+    )
 
 @intrinsic
 def some(typingctx, mask):
     "Does the mask hold in any lane?"
     byte = ir.IntType(_L)
-    return types.boolean(mask), lambda context, builder, sig, args: builder.icmp_unsigned('!=', builder.bitcast(args[0], byte), byte(0))
+    return types.boolean(mask), lambda context, builder, sig, args: builder.icmp_unsigned(
+        '!=', builder.bitcast(args[0], byte), byte(0)
+    )
 
 @intrinsic
 def total(typingctx, x):
@@ -116,7 +143,9 @@ def total(typingctx, x):
 def _at(context, builder, kind, array, i):
     "Where element i of an array lies, as a pointer to lanes, and how it is aligned."
     data = make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [i]), _vector(context, Lanes(kind.dtype)).as_pointer()), context.get_abi_sizeof(data.type.pointee)
+    return builder.bitcast(
+        builder.gep(data, [i]), _vector(context, Lanes(kind.dtype)).as_pointer()
+    ), context.get_abi_sizeof(data.type.pointee)
 
 @intrinsic
 def _load(typingctx, array, i):
@@ -134,7 +163,8 @@ def _store(typingctx, array, i, x):
     return types.void(array, types.intp, Lanes(array.dtype)), build
 
 # %% ../nbs/02a_compiled.ipynb #7610b234
-# 'contract' joins a product and a sum into one instruction; nothing else is reordered, so that results do not depend on the compiler's mood
+# 'contract' joins a product and a sum into one instruction; nothing else is reordered, so that
+# results do not depend on the compiler's mood
 _jit = partial(jit, nogil=True, error_model='numpy', fastmath={'contract'})
 
 @_jit(forceinline=True)
@@ -165,8 +195,13 @@ def _ink_and_rest(x): "exp(-x) and 1 - exp(-x) of lanes 0 <= x <= 40; compiled c
 
 @overload(_ink_and_rest)
 def _(x):
-    degree, high = (7, .693359375) if x.dtype == types.float32 else (13, 6.93147180369123816490e-01)    # the first bits of ln 2: k*high is exact
-    series, low, log2e = tuple(1/math.factorial(n) for n in range(degree, 1, -1)), math.log(2) - high, 1/math.log(2)
+    # the first bits of ln 2: k*high is exact
+    degree, high = (7, .693359375) if x.dtype == types.float32 else (13, 6.93147180369123816490e-01)
+    series, low, log2e = (
+        tuple(1 / math.factorial(n) for n in range(degree, 1, -1)),
+        math.log(2) - high,
+        1 / math.log(2),
+    )
     if x.dtype == types.float64: low = 1.90821492927058770002e-10
     def ink_and_rest(x):
         k = math.floor(x*log2e + .5)
@@ -181,16 +216,25 @@ def _(x):
 # %% ../nbs/02a_compiled.ipynb #70b3e103
 @_jit()
 def _segment(ay, ax, by, bx, reach, H, W, g):
-    "What the loops need of a segment: start, direction, length, the constants of `_nearest` and `_spans`, and the rows [y0, y1) that it can touch."
+    """What the loops need of a segment: start, direction, length, the constants of `_nearest` and
+    `_spans`, and the rows [y0, y1) that it can touch.
+    """
     my, mx = by - ay, bx - ax
     length = math.sqrt(my*my + mx*mx)
     per = 1/length if length > 0 else 0.
     uy, ux = (my*per, mx*per) if length > 0 else (0., 1.)
     per_row = 1/(my if my != 0 else 1e-30)
     g[0], g[1], g[2], g[3], g[4] = ay, ax, uy, ux, length
-    g[5], g[6], g[7], g[8] = per if length > 1e-10 else length*1e20, reach, per_row, reach*ux*abs(per_row)
-    y0, y1 = math.ceil(min(max(min(ay, by) - reach, 0), H)), math.floor(min(max(max(ay, by) + reach, -1), H-1)) + 1
-    g[9], g[10] = (0, 0) if y0 >= y1 or max(ax, bx) + reach < 0 or min(ax, bx) - reach > W-1 else (y0, y1)
+    g[5], g[6], g[7], g[8] = (
+        per if length > 1e-10 else length * 1e20, reach, per_row, reach * ux * abs(per_row),
+    )
+    y0, y1 = (
+        math.ceil(min(max(min(ay, by) - reach, 0), H)),
+        math.floor(min(max(max(ay, by) + reach, -1), H - 1)) + 1,
+    )
+    g[9], g[10] = (
+        (0, 0) if y0 >= y1 or max(ax, bx) + reach < 0 or min(ax, bx) - reach > W - 1 else (y0, y1)
+    )
 
 @_jit(forceinline=True)
 def _rows_in(g, y0, rows):
@@ -209,14 +253,20 @@ def _measure(vertices, offsets, image, sigma2, H, W, rows, pitch, log_eps, bound
         first[n], last = S, offsets[n+1] - 1
         for v in range(offsets[n], max(last, offsets[n]+1)):
             w, g, b = min(v+1, last), segments[S], image[n]*bands
-            _segment(vertices[v,0]*per + (H-1)/2, vertices[v,1]*per + (W-1)/2, vertices[w,0]*per + (H-1)/2, vertices[w,1]*per + (W-1)/2, reach, H, W, g)
+            _segment(
+                vertices[v, 0] * per + (H - 1) / 2, vertices[v, 1] * per + (W - 1) / 2,
+                vertices[w, 0] * per + (H - 1) / 2, vertices[w, 1] * per + (W - 1) / 2, reach, H, W,
+                g,
+            )
             if not (abs(g[0]) + abs(g[1]) + g[4])*max(pitch, 1) < far: return False
             y0, y1 = int(g[9]), int(g[10])
             b0, b1 = y0//rows, (y1 + rows - 1)//rows
             stroke[S], top[S], entry[S] = n, b + b0, E
             for i in range(b0, b1):
                 start[b+i+1] += 1
-                work[b+i+1] += (min(y1, (i+1)*rows) - max(y0, i*rows)) * (2 + min(abs(g[3])*g[4] + 2*reach, W)/8)
+                work[b + i + 1] += (min(y1, (i + 1) * rows) - max(y0, i * rows)) * (
+                    2 + min(abs(g[3]) * g[4] + 2 * reach, W) / 8
+                )
             E += b1 - b0
             S += 1
     first[-1], entry[S] = S, E
@@ -231,14 +281,23 @@ def _finite(values):
         if not abs(x) < np.inf: return False
     return True
 
+# %% ../nbs/02a_compiled.ipynb #a22554aa
 @_jit()
 def _plan(vertices, offsets, image, sigma2, colour, alpha, H, W, batch, rows, pitch, log_eps, bounds):
-    "The parts of band b: parts[start[b]:start[b+1]], of which stroke, and where in its segment's sums. The first is False for values that cannot be drawn."
+    """The parts of band b: parts[start[b]:start[b+1]], of which stroke, and where in its segment's
+    sums. The first is False for values that cannot be drawn.
+    """
     N, V, bands = len(offsets) - 1, len(vertices), batch * ((H + rows - 1)//rows)
-    first, of, top, entry = np.empty(N+1, np.int64), np.empty(V, np.int64), np.empty(V, np.int64), np.empty(V+1, np.int64)
+    first, of, top, entry = (
+        np.empty(N + 1, np.int64), np.empty(V, np.int64), np.empty(V, np.int64),
+        np.empty(V + 1, np.int64),
+    )
     segments, scale = np.empty((V, 11)), np.empty(N, vertices.dtype)
     start, work, longest = np.zeros(bands+1, np.int64), np.zeros(bands+1), 1
-    good = _measure(vertices, offsets, image, sigma2, H, W, rows, pitch, log_eps, bounds, first, segments, of, top, entry, start, work, scale)
+    good = _measure(
+        vertices, offsets, image, sigma2, H, W, rows, pitch, log_eps, bounds, first, segments, of,
+        top, entry, start, work, scale,
+    )
     good = good and _finite(colour) and _finite(alpha)
     E, at = entry[first[-1]] if good else 0, start[:-1].copy()
     parts, stroke, slot = np.empty((E, 11)), np.empty(E, np.int64), np.empty(E, np.int64)
@@ -255,13 +314,17 @@ def _plan(vertices, offsets, image, sigma2, colour, alpha, H, W, batch, rows, pi
 # %% ../nbs/02a_compiled.ipynb #b4c50d25
 @_jit(forceinline=True)
 def _spans(g, y0, rows, W, lo, hi, at):
-    "The columns [lo, hi) within reach of a segment in the rows from y0 on, into lo and hi from `at` on; lo = W and hi = 0 where there are none."
+    """The columns [lo, hi) within reach of a segment in the rows from y0 on, into lo and hi from
+    `at` on; lo = W and hi = 0 where there are none.
+    """
     ay, ax, my, mx, R, per_row, tilt = g[0], g[1], g[2]*g[4], g[3]*g[4], g[6], g[7], g[8]
     for i in range(0, rows, 8):
         y = (y0 + i - ay) + count(lo)
         t, u = min(max(y*per_row - tilt, 0), 1), min(max(y*per_row + tilt, 0), 1)
         up = y - t*my
-        left, right = t*mx - math.sqrt(max(R*R - up*up, 0)), u*mx + math.sqrt(max(R*R - (y - u*my)*(y - u*my), 0))
+        left, right = t * mx - math.sqrt(max(R * R - up * up, 0)), u * mx + math.sqrt(
+            max(R * R - (y - u * my) * (y - u * my), 0)
+        )
         none = R*R < up*up
         store(lo, at+i, where(none, W, 0 - math.floor(0 - min(max(left + ax, 0), W))))
         store(hi, at+i, where(none, 0, math.floor(max(min(right + ax, W-1), -1)) + 1))
@@ -269,10 +332,16 @@ def _spans(g, y0, rows, W, lo, hi, at):
 # %% ../nbs/02a_compiled.ipynb #7c4feee2
 @_jit(forceinline=True)
 def _nearest(g, y, column, x):
-    "For eight pixels in a row: beside a segment's line, beyond its ends, both in pixels, and the nearest point's place on it."
+    """For eight pixels in a row: beside a segment's line, beyond its ends, both in pixels, and the
+    nearest point's place on it.
+    """
     py, px, uy, ux = y - g[0], column - g[1], g[2], g[3]
     along = py*uy + px*ux
-    beside, from_a, from_b = (px*uy - py*ux) + count(x)*uy, along + count(x)*ux, (along - g[4]) + count(x)*ux
+    beside, from_a, from_b = (
+        (px * uy - py * ux) + count(x) * uy,
+        along + count(x) * ux,
+        (along - g[4]) + count(x) * ux,
+    )
     return beside, min(from_a, 0) + max(from_b, 0), min(max(from_a*g[5], 0), 1)
 
 # %% ../nbs/02a_compiled.ipynb #a5122b81
@@ -280,10 +349,14 @@ def _nearest(g, y, column, x):
 def _scratch(rows, W, longest, like):
     "Room for the chunks of one stroke in one band."
     n, rows = rows*(W//8 + 2), rows + 8
-    return (np.empty(rows), np.empty(rows), np.empty(rows, np.int64),                                    # each row's span and first chunk
-            np.empty(rows*longest), np.empty(rows*longest),                                              # each segment's spans
-            np.empty(n, np.int64), np.empty(n, np.int64),                                                # each chunk's row and column
-            np.empty(8*n, like.dtype), np.empty(8*n if longest > 1 else 1, like.dtype))                    # x, and which segment is nearest
+    # each row's span and first chunk
+    return (np.empty(rows), np.empty(rows), np.empty(rows, np.int64),
+            # each segment's spans
+            np.empty(rows*longest), np.empty(rows*longest),
+            # each chunk's row and column
+            np.empty(n, np.int64), np.empty(n, np.int64),
+            # x, and which segment is nearest
+            np.empty(8*n, like.dtype), np.empty(8*n if longest > 1 else 1, like.dtype))
 
 @_jit(forceinline=True)
 def _one_segment(g, scale, y0, rows, W, scratch):
@@ -303,7 +376,9 @@ def _one_segment(g, scale, y0, rows, W, scratch):
 # %% ../nbs/02a_compiled.ipynb #b62483a8
 @_jit(forceinline=True)
 def _hull(parts, y0, rows, W, scratch):
-    "The chunks between a stroke's leftmost and rightmost pixel of each row, infinitely far away; their number."
+    """The chunks between a stroke's leftmost and rightmost pixel of each row, infinitely far away;
+    their number.
+    """
     lo, hi, first, los, his, row, column, x, who = scratch
     m, step = 0, rows + 8
     for i in range(rows): lo[i], hi[i] = W, 0
@@ -314,7 +389,8 @@ def _hull(parts, y0, rows, W, scratch):
     for i in range(rows):
         first[i] = m
         for c in range(int(lo[i]), int(hi[i]), 8):
-            store(x, 8*m, lanes(x, 1e20)); store(who, 8*m, lanes(x, 0))
+            store(x, 8*m, lanes(x, 1e20))
+            store(who, 8*m, lanes(x, 0))
             row[m], column[m] = i, c
             m += 1
     return m
@@ -399,7 +475,9 @@ def _ink_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, c
 # %% ../nbs/02a_compiled.ipynb #82ee5559
 @_jit(forceinline=True)
 def _pull(g, y, column, w, x, qa, ea, qb, eb):
-    "Add the weights w = r dL/dr of eight pixels, times their offsets from the nearest points, to the sums for a segment's ends: beside and beyond for a, then for b."
+    """Add the weights w = r dL/dr of eight pixels, times their offsets from the nearest points, to
+    the sums for a segment's ends: beside and beyond for a, then for b.
+    """
     beside, beyond, t = _nearest(g, y, column, x)
     wb = w*t
     wa = w - wb
@@ -407,20 +485,26 @@ def _pull(g, y, column, w, x, qa, ea, qb, eb):
 
 @_jit(forceinline=True)
 def _to_ends(sums, parts, slot, y0, rows, m, w, scratch):
-    "Each segment's sums (y, x) for its two ends, from the weights w of the stroke's chunks; zero for the rest of its sums."
+    """Each segment's sums (y, x) for its two ends, from the weights w of the stroke's chunks; zero
+    for the rest of its sums.
+    """
     lo, hi, first, los, his, row, column, x, who = scratch
     for k in range(len(parts)):
         g, e = parts[k], slot[k]
         qa = ea = qb = eb = lanes(x, 0)
         if len(parts) == 1:
-            for j in range(m): qa, ea, qb, eb = _pull(g, y0 + row[j], column[j], load(w, 8*j), x, qa, ea, qb, eb)
+            for j in range(m):
+                qa, ea, qb, eb = _pull(g, y0 + row[j], column[j], load(w, 8*j), x, qa, ea, qb, eb)
         else:
             i0, i1 = _rows_in(g, y0, rows)
             for i in range(i0, i1):
                 j0, j1 = _own(k, i, rows, scratch)
                 for j in range(j0, j1):
                     mine = load(who, 8*j) == k
-                    if some(mine): qa, ea, qb, eb = _pull(g, y0 + i, column[j], where(mine, load(w, 8*j), 0), x, qa, ea, qb, eb)
+                    if some(mine):
+                        qa, ea, qb, eb = _pull(
+                            g, y0 + i, column[j], where(mine, load(w, 8 * j), 0), x, qa, ea, qb, eb
+                        )
         q, o, uy, ux = total(qa), total(ea), g[2], g[3]
         sums[e,0], sums[e,1] = o*uy - q*ux, o*ux + q*uy                      # turned back
         q, o = total(qb), total(eb)
@@ -430,7 +514,9 @@ def _to_ends(sums, parts, slot, y0, rows, m, w, scratch):
 # %% ../nbs/02a_compiled.ipynb #36e19b48
 @_jit(forceinline=True)
 def _ink_weights(m, n, colour, GP, plane, width, w, by_colour, scratch):
-    "The weights w = r dL/dr of a stroke's chunks, and its sums for sigma2 (returned) and the colour. GP is the image's gradient times what shows through."
+    """The weights w = r dL/dr of a stroke's chunks, and its sums for sigma2 (returned) and the
+    colour. GP is the image's gradient times what shows through.
+    """
     lo, hi, first, los, his, row, column, x, who = scratch
     by_sigma2 = lanes(x, 0)
     for c in range(colour.shape[1]): store(by_colour, 8*c, lanes(x, 0))
@@ -439,16 +525,23 @@ def _ink_weights(m, n, colour, GP, plane, width, w, by_colour, scratch):
         weight = lanes(x, 0)
         for c in range(colour.shape[1]):
             cover = colour[n,c]
-            others = load(GP, c*plane + row[j]*width + column[j]) / _off_zero((1 - cover) + cover*rest) * r
+            others = (
+                load(GP, c * plane + row[j] * width + column[j])
+                / _off_zero((1 - cover) + cover * rest)
+                * r
+            )
             store(by_colour, 8*c, load(by_colour, 8*c) + others)
             weight += others*cover
         store(w, 8*j, weight)
         by_sigma2 += weight*load(x, 8*j)
     return by_sigma2
 
+# %% ../nbs/02a_compiled.ipynb #4a0fd769
 @_jit()
 def _ink_bands_backward(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, colour, P, G, sums):
-    "Into sums [E, 4+1+C]: each (segment, band)'s part of the gradients by its ends, sigma2 and colour."
+    """Into sums [E, 4+1+C]: each (segment, band)'s part of the gradients by its ends, sigma2 and
+    colour.
+    """
     C, width, plane = P.shape[1], W + 8, rows*(W + 8)
     scratch, GP = _scratch(rows, W, longest, P), np.zeros(C*plane, P.dtype)
     w, by_colour = np.empty_like(scratch[7]), np.empty(8*C, P.dtype)
@@ -503,19 +596,24 @@ def _paint_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale,
 # %% ../nbs/02a_compiled.ipynb #221c1c5f
 @_jit(forceinline=True)
 def _keep_under(m, at, colour, layer, plane, width, under, scratch):
-    "Copy what lies under a stroke's m chunks into under [*, 8 C] from chunk `at` on; a longer `under` where it is too short."
+    """Copy what lies under a stroke's m chunks into under [*, 8 C] from chunk `at` on; a longer
+    `under` where it is too short.
+    """
     row, column, C = scratch[5], scratch[6], colour.shape[1]
     if (at + m)*8*C > len(under):
         more = np.empty(2*(at + m)*8*C, under.dtype)
         more[:at*8*C] = under[:at*8*C]
         under = more
     for j in range(m):
-        for c in range(C): store(under, ((at + j)*C + c)*8, load(layer, c*plane + row[j]*width + column[j]))
+        for c in range(C):
+            store(under, ((at + j)*C + c)*8, load(layer, c*plane + row[j]*width + column[j]))
     return under
 
 @_jit(forceinline=True)
 def _paint_band_again(band, h, y0, W, rows, start, parts, stroke, slot, scale, colour, alpha, layer, under, scratch):
-    "Paint a band and keep what lies under each stroke's chunks; and where each stroke's part begins, by the end of its parts."
+    """Paint a band and keep what lies under each stroke's chunks; and where each stroke's part
+    begins, by the end of its parts.
+    """
     width, plane = W + 8, rows*(W + 8)
     place = np.empty(start[band+1] - start[band] + 1, np.int64)
     k, end, at = start[band], start[band+1], 0
@@ -532,7 +630,9 @@ def _paint_band_again(band, h, y0, W, rows, start, parts, stroke, slot, scale, c
 # %% ../nbs/02a_compiled.ipynb #7c50ff55
 @_jit(forceinline=True)
 def _paint_weights(m, at, n, colour, alpha, GT, under, plane, width, w, by_rest, scratch):
-    "The weights w = r dL/dr of a stroke's chunks, and its sums for sigma2 (returned), colour and alpha. GT, the image's gradient times what shows through, goes on to the stroke below."
+    """The weights w = r dL/dr of a stroke's chunks, and its sums for sigma2 (returned), colour and
+    alpha. GT, the image's gradient times what shows through, goes on to the stroke below.
+    """
     lo, hi, first, los, his, row, column, x, who = scratch
     C, by_sigma2, by_alpha = colour.shape[1], lanes(x, 0), lanes(x, 0)
     for c in range(C): store(by_rest, 8*c, lanes(x, 0))
@@ -556,22 +656,36 @@ def _paint_weights(m, at, n, colour, alpha, GT, under, plane, width, w, by_rest,
 # %% ../nbs/02a_compiled.ipynb #285139d6
 @_jit()
 def _paint_bands_backward(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, colour, alpha, image, G, sums):
-    "Into sums [E, 4+1+C+1] the gradients by ends, sigma2, colour and alpha; image, the background on entry, receives its own."
+    """Into sums [E, 4+1+C+1] the gradients by ends, sigma2, colour and alpha; image, the
+    background on entry, receives its own.
+    """
     C, width, plane = image.shape[1], W + 8, rows*(W + 8)
-    scratch, GT, layer, under = _scratch(rows, W, longest, image), np.zeros(C*plane, image.dtype), np.zeros(C*plane, image.dtype), np.empty(1024*C, image.dtype)
+    scratch, GT, layer, under = (
+        _scratch(rows, W, longest, image), np.zeros(C * plane, image.dtype),
+        np.zeros(C * plane, image.dtype), np.empty(1024 * C, image.dtype),
+    )
     w, by_rest = np.empty_like(scratch[7]), np.empty(8*C + 8, image.dtype)
     for band in range(b0, b1):
         b, y0, h = _place(band, H, rows)
         for c in range(C):
             for i in range(h):
-                for j in range(W): layer[c*plane + i*width + j], GT[c*plane + i*width + j] = image[b,c,y0+i,j], G[b,c,y0+i,j]
-        under, place = _paint_band_again(band, h, y0, W, rows, start, parts, stroke, slot, scale, colour, alpha, layer, under, scratch)
+                for j in range(W):
+                    layer[c * plane + i * width + j], GT[c * plane + i * width + j] = (
+                        image[b, c, y0 + i, j],
+                        G[b, c, y0 + i, j],
+                    )
+        under, place = _paint_band_again(
+            band, h, y0, W, rows, start, parts, stroke, slot, scale, colour, alpha, layer, under,
+            scratch,
+        )
         begin, k = start[band], start[band+1]
         while k > begin:
             k1, n = k, stroke[k-1]
             while k > begin and stroke[k-1] == n: k -= 1
             m = _chunks(parts[k:k1], scale[n], y0, h, W, scratch)
-            by_sigma2 = _paint_weights(m, place[k1 - begin], n, colour, alpha, GT, under, plane, width, w, by_rest, scratch)
+            by_sigma2 = _paint_weights(
+                m, place[k1 - begin], n, colour, alpha, GT, under, plane, width, w, by_rest, scratch
+            )
             _to_ends(sums, parts[k:k1], slot[k:k1], y0, h, m, w, scratch)
             e = slot[k]
             sums[e,4] = total(by_sigma2)
@@ -598,8 +712,10 @@ def _add_up(n0, n1, offsets, first, entry, sums, scale, pitch, by_vertex, by_sig
                 sigma2 += sums[e,4]
             v = offsets[n] + s - first[n]
             u = min(v+1, offsets[n+1]-1)
-            by_vertex[v,0] += ends[0]*per; by_vertex[v,1] += ends[1]*per
-            by_vertex[u,0] += ends[2]*per; by_vertex[u,1] += ends[3]*per
+            by_vertex[v,0] += ends[0]*per
+            by_vertex[v,1] += ends[1]*per
+            by_vertex[u,0] += ends[2]*per
+            by_vertex[u,1] += ends[3]*per
         by_sigma2[n] = sigma2 * scale[n]/pitch**2
         for c in range(C): by_colour[n,c] = rest[c]
         if len(by_alpha): by_alpha[n] = rest[C]
@@ -610,7 +726,9 @@ _threads, _pool = THREADS, None
 def set_threads(
     n:int, # threads that one draw on the CPU may use, 1 or more
 )->int: # the number before
-    "How many cores `draw` uses; at the start as many as PyTorch had when `dsketch_nb.draw` was imported."
+    """How many cores `draw` uses; at the start as many as PyTorch had when `dsketch_nb.draw` was
+    imported.
+    """
     global _threads, _pool
     if n % 1 != 0 or n < 1: raise ValueError(f"threads {n} must be a whole number of 1 or more")
     old, _threads, _pool = _threads, int(n), None
@@ -619,15 +737,19 @@ def set_threads(
 def _forget_pool():
     global _pool
     _pool = None
-if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_forget_pool)   # threads do not survive a fork
+# threads do not survive a fork
+if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_forget_pool)
 
 # %% ../nbs/02a_compiled.ipynb #5e186c44
 def _in_blocks(kernel, work, *args):
-    "kernel(start, end, *args) over range(len(work)-1) on all threads, in blocks of equal `work` (a running sum)."
+    """kernel(start, end, *args) over range(len(work)-1) on all threads, in blocks of equal `work`
+    (a running sum).
+    """
     global _pool
     parts = min(_threads, len(work) - 1, 1 + int(work[-1]) // 2000)
     if parts < 2: return kernel(0, len(work)-1, *args)
-    pool = _pool = _pool or ThreadPoolExecutor(max(_threads - 1, 1), 'dsketch-draw')        # set_threads, in another thread, may forget it at any time
+    # set_threads, in another thread, may forget it at any time
+    pool = _pool = _pool or ThreadPoolExecutor(max(_threads - 1, 1), 'dsketch-draw')
     cuts = [0, *np.searchsorted(work, work[-1] * np.arange(1, parts) / parts).tolist(), len(work)-1]
     others = [pool.submit(kernel, a, b, *args) for a, b in zip(cuts[1:-1], cuts[2:])]
     kernel(cuts[0], cuts[1], *args)
@@ -636,7 +758,8 @@ def _in_blocks(kernel, work, *args):
 # %% ../nbs/02a_compiled.ipynb #766148ab
 def _np(x): return (x.detach() if x.requires_grad else x).contiguous().numpy()
 
-_KEEP = 2**26                                            # bytes that a band of paint may keep for its way back
+# bytes that a band of paint may keep for its way back
+_KEEP = 2**26
 
 class _Plan:
     "What `_plan` found, and the strokes' colours and opacities as numpy arrays."
@@ -652,12 +775,17 @@ class _Plan:
 
     def cut(self, st):
         good, self.longest, self.first, self.entry, self.work, *self.rest = _plan(
-            _np(st.vertices), self.offsets, _np(st.image), _np(st.sigma2), self.colour, self.alpha, *st.size, st.batch, self.rows, st.pitch, squared_reach(st.vertices.dtype), number_bounds(st.vertices.dtype))
+            _np(st.vertices), self.offsets, _np(st.image), _np(st.sigma2), self.colour, self.alpha,
+            *st.size, st.batch, self.rows, st.pitch, squared_reach(st.vertices.dtype),
+            number_bounds(st.vertices.dtype),
+        )
         if not good: refuse(st)
 
     def run(self, kernel, st, *args):
         "Run a kernel over all bands."
-        _in_blocks(kernel, self.work, *st.size, self.rows, self.longest, *self.rest, self.colour, *args)
+        _in_blocks(
+            kernel, self.work, *st.size, self.rows, self.longest, *self.rest, self.colour, *args
+        )
 
 # %% ../nbs/02a_compiled.ipynb #c63d4c47
 def forward(
@@ -670,7 +798,9 @@ def forward(
         image = st.canvas()
         plan.run(_paint_bands, st, plan.alpha, image.numpy())
         return image, image.new_empty(0)
-    through, image = (st.vertices.new_empty(st.batch, st.colour.shape[1], *st.size) for _ in range(2))
+    through, image = (
+        st.vertices.new_empty(st.batch, st.colour.shape[1], *st.size) for _ in range(2)
+    )
     plan.run(_ink_bands, st, through.numpy(), image.numpy())
     return image, through
 
@@ -688,5 +818,8 @@ def backward(
         plan.run(_paint_bands_backward, st, plan.alpha, image.numpy(), _np(grad), sums)
     else: plan.run(_ink_bands_backward, st, _np(through), _np(grad), sums)
     by = [grad.new_empty(s) for s in ((len(st.vertices), 2), N, (N, C), N if st.paint else 0)]
-    _in_blocks(_add_up, plan.first, plan.offsets, plan.first, plan.entry, sums, plan.rest[-1], st.pitch, *(x.numpy() for x in by))
+    _in_blocks(
+        _add_up, plan.first, plan.offsets, plan.first, plan.entry, sums, plan.rest[-1], st.pitch,
+        *(x.numpy() for x in by),
+    )
     return *by[:3], by[3] if st.paint else None, image if st.background is not None else None

@@ -97,7 +97,8 @@ class Calc(NamedTuple):
     def value(self, t):
         "One token of tinycss2."
         if t.type == 'number': return t.value, ''
-        if t.type == 'ident' and t.lower_value in _NAMED: return _NAMED[t.lower_value], ''
+        if t.type == 'ident' and t.lower_value in _NAMED:
+            return _NAMED[t.lower_value], ''
         if t.type == 'percentage' and self.whole is not None:
             return t.value*self.whole/100, self.kind
         if t.type == 'dimension':
@@ -202,7 +203,8 @@ def colour(
     from tinycss2.color4 import parse_color
     if len(text) > 200: raise ValueError(f"{text[:40]!r}... is no colour")
     text = text.strip()
-    if text.lower() == 'currentcolor': text = 'black' if current.lower() == 'currentcolor' else current
+    if text.lower() == 'currentcolor':
+        text = 'black' if current.lower() == 'currentcolor' else current
     if text.lower() == 'none': return None
     try: _check_brackets(text)
     except ValueError: raise ValueError(f"{text[:40]!r} is no colour") from None
@@ -226,13 +228,18 @@ class Affine(NamedTuple):
     f:float = 0.
 
     def __matmul__(self, o): # first o, then this
-        return Affine(self.a*o.a + self.c*o.b, self.b*o.a + self.d*o.b,
-                      self.a*o.c + self.c*o.d, self.b*o.c + self.d*o.d,
-                      self.a*o.e + self.c*o.f + self.e, self.b*o.e + self.d*o.f + self.f)
+        return Affine(
+            self.a * o.a + self.c * o.b, self.b * o.a + self.d * o.b,
+            self.a * o.c + self.c * o.d, self.b * o.c + self.d * o.d,
+            self.a * o.e + self.c * o.f + self.e, self.b * o.e + self.d * o.f + self.f,
+        )
 
     def __call__(self, xy): # [K, 2] (x, y)
         with np.errstate(all='ignore'):
-            return xy @ np.array([[self.a, self.b], [self.c, self.d]]) + (self.e, self.f)
+            return xy @ np.array([[self.a, self.b], [self.c, self.d]]) + (
+                self.e,
+                self.f,
+            )
 
     @property
     def scale(self): # lengths grow by this on average
@@ -273,17 +280,21 @@ def _stretch(x, y=None, z=1.): return np.diag([x, x if y is None else y, z, 1.])
 
 # %% ../nbs/05a_css.ipynb #d2c34453
 FUNCTIONS = {
-    'matrix': ('nnnnnn', _flat), 'matrix3d': ('n'*16, lambda *v: np.array(v).reshape(4, 4).T),
+    'matrix': ('nnnnnn', _flat),
+    'matrix3d': ('n' * 16, lambda *v: np.array(v).reshape(4, 4).T),
     'translate': ('x y', _move), 'translate3d': ('xyl', _move),
     'translatex': ('x', _move), 'translatey': ('y', lambda y: _move(0, y)),
-    'translatez': ('l', lambda z: _move(0, 0, z)),
-    'scale': ('n n', _stretch), 'scale3d': ('nnn', _stretch),
-    'scalex': ('n', lambda x: _stretch(x, 1.)), 'scaley': ('n', lambda y: _stretch(1., y)),
-    'scalez': ('n', lambda z: _stretch(1., 1., z)),
-    'rotate': ('a', lambda a: _turn(0, 0, 1, a)), 'rotatez': ('a', lambda a: _turn(0, 0, 1, a)),
-    'rotatex': ('a', lambda a: _turn(1, 0, 0, a)), 'rotatey': ('a', lambda a: _turn(0, 1, 0, a)),
-    'rotate3d': ('nnna', _turn),
-    'skew': ('a a', _shear), 'skewx': ('a', _shear), 'skewy': ('a', lambda a: _shear(0, a))}
+    'translatez': ('l', lambda z: _move(0, 0, z)), 'scale': ('n n', _stretch),
+    'scale3d': ('nnn', _stretch), 'scalex': ('n', lambda x: _stretch(x, 1.0)),
+    'scaley': ('n', lambda y: _stretch(1.0, y)),
+    'scalez': ('n', lambda z: _stretch(1.0, 1.0, z)),
+    'rotate': ('a', lambda a: _turn(0, 0, 1, a)),
+    'rotatez': ('a', lambda a: _turn(0, 0, 1, a)),
+    'rotatex': ('a', lambda a: _turn(1, 0, 0, a)),
+    'rotatey': ('a', lambda a: _turn(0, 1, 0, a)), 'rotate3d': ('nnna', _turn),
+    'skew': ('a a', _shear), 'skewx': ('a', _shear),
+    'skewy': ('a', lambda a: _shear(0, a)),
+}
 
 # %% ../nbs/05a_css.ipynb #aa4d2d27
 def _argument(tokens, code, size, units):
@@ -312,7 +323,9 @@ def _affine(matrix):
 # %% ../nbs/05a_css.ipynb #53f5d375
 _CALL = re.compile(r'[\s,]*([a-zA-Z]+)\s*\(([^()]*)\)')
 _NEXT = re.compile(rf'[\s,]*({NUMBER})')
-_OLD = dict(matrix=(6,), translate=(1, 2), scale=(1, 2), rotate=(1, 3), skewX=(1,), skewY=(1,))
+_OLD = dict(
+    matrix=(6,), translate=(1, 2), scale=(1, 2), rotate=(1, 3), skewX=(1,), skewY=(1,)
+)
 
 def _numbers_of(text):
     "All numbers of a list; ValueError if there is anything else."
@@ -337,12 +350,16 @@ def attribute_transform(
             around = name == 'rotate' and len(v) == 3
             step = FUNCTIONS[name.lower()][1](*v[:1] if around else v)
             with np.errstate(all='ignore'):
-                out = out @ (_move(*v[1:]) @ step @ _move(-v[1], -v[2]) if around else step)
+                out = out @ (
+                    _move(*v[1:]) @ step @ _move(-v[1], -v[2]) if around else step
+                )
         if text[at:].strip(' \t\r\n\f,').lower() not in ('', 'none'): raise ValueError
         return _affine(out)
     except (ValueError, OverflowError):
-        raise ValueError(f"{text[:60]!r} is no transform: expected matrix, translate, scale, "
-                         "rotate, skewX or skewY of finite numbers") from None
+        raise ValueError(
+            f"{text[:60]!r} is no transform: expected matrix, translate, scale, "
+            "rotate, skewX or skewY of finite numbers"
+        ) from None
 
 # %% ../nbs/05a_css.ipynb #aaba29e4
 @lru_cache(1024)
@@ -418,16 +435,24 @@ def transform_origin(
         raise ValueError(f"{text[:60]!r} is no origin of a transform") from None
 
 # %% ../nbs/05a_css.ipynb #5dd19aa9
-INHERITED = {'stroke': 'none', 'stroke-width': 1., 'stroke-opacity': 1., 'fill': 'black',
-    'fill-opacity': 1., 'stroke-linecap': 'butt', 'stroke-linejoin': 'miter', 'color': 'black',
-    'stroke-dasharray': 'none', 'visibility': 'visible', 'marker-start': 'none',
-    'marker-mid': 'none', 'marker-end': 'none', 'font-size': 16.}
-OWN = {'opacity': 1., 'display': 'inline', 'transform': None, 'transform-origin': None,
+INHERITED = {
+    'stroke': 'none', 'stroke-width': 1.0, 'stroke-opacity': 1.0, 'fill': 'black',
+    'fill-opacity': 1.0, 'stroke-linecap': 'butt', 'stroke-linejoin': 'miter',
+    'color': 'black', 'stroke-dasharray': 'none', 'visibility': 'visible',
+    'marker-start': 'none', 'marker-mid': 'none', 'marker-end': 'none',
+    'font-size': 16.0,
+}
+OWN = {
+    'opacity': 1.0, 'display': 'inline', 'transform': None, 'transform-origin': None,
     'transform-box': 'view-box', 'translate': None, 'rotate': None, 'scale': None,
     'mix-blend-mode': 'normal', 'clip-path': 'none', 'mask': 'none', 'filter': 'none',
-    'vector-effect': 'none', 'overflow': None, 'stop-color': 'black', 'stop-opacity': 1.,
-    **dict.fromkeys('x y cx cy r rx ry width height d offset-path perspective'.split())}
-STYLE_ONLY = {'translate', 'rotate', 'scale', 'mix-blend-mode', 'offset-path', 'perspective'}
+    'vector-effect': 'none', 'overflow': None, 'stop-color': 'black',
+    'stop-opacity': 1.0,
+    **dict.fromkeys('x y cx cy r rx ry width height d offset-path perspective'.split()),
+}
+STYLE_ONLY = {
+    'translate', 'rotate', 'scale', 'mix-blend-mode', 'offset-path', 'perspective',
+}
 KEYWORDS = 'inherit', 'initial', 'unset', 'revert', 'revert-layer'
 ATTRIBUTE, SHEET, STYLE = range(3) # the layers, the strongest last
 
@@ -462,7 +487,8 @@ def _spread(name, value):
     "A shorthand's parts: the properties that it sets."
     if name == 'all' and value.lower() in KEYWORDS: return dict.fromkeys((*INHERITED, *OWN), value)
     if name == 'marker': return {f'marker-{k}': value for k in ('start', 'mid', 'end')}
-    if name == 'font': return {'font-size': value if value.lower() in KEYWORDS else _font_size(value)}
+    if name == 'font':
+        return {'font-size': value if value.lower() in KEYWORDS else _font_size(value)}
     return {name: value} if name[:2] == '--' or name in INHERITED or name in OWN else {}
 
 def _font_size(value):
@@ -489,12 +515,14 @@ def _rules(texts, lost):
         count += len(lines)
         if count > LIMITS['selectors']: refuse("the number of style rules", 'selectors')
         try:
-            if re.search(r'[~:|(]', _PLACES.sub('', text)) or max(lines) > LIMITS['parts']: raise SelectorError
+            if re.search(r'[~:|(]', _PLACES.sub('', text)) or max(lines) > LIMITS['parts']:
+                raise SelectorError
             if len(text) > LIMITS['value']: raise SelectorError
             found, other = _declarations(serialize(rule.content))
             lost += [('style', f'{o} left out') for o in other]
             yield compile_selector_list(rule.prelude), found, max(lines)
-        except (SelectorError, ValueError): lost.append(('style', f'the selector {text[:60]} left out'))
+        except (SelectorError, ValueError):
+            lost.append(('style', f'the selector {text[:60]} left out'))
 
 # %% ../nbs/05a_css.ipynb #9fa0bb7a
 def _height(element):
@@ -583,10 +611,12 @@ def _replaced(tokens, known):
         if t.type == 'function' and t.lower_name == 'var':
             name, *fallback = _split(t.arguments)
             value = known(''.join(i.value for i in _bare(name) if i.type == 'ident'))
-            if value is None and not fallback: raise Missing('a variable that nobody sets')
+            if value is None and not fallback:
+                raise Missing('a variable that nobody sets')
             parts.append(value if value is not None else
                          ','.join(_replaced(f, known) for f in fallback))
-        elif t.type == 'function': parts.append(f'{t.name}({_replaced(t.arguments, known)})')
+        elif t.type == 'function':
+            parts.append(f'{t.name}({_replaced(t.arguments, known)})')
         elif t.type == '() block': parts.append(f'({_replaced(t.content, known)})')
         else: parts.append(t.serialize())
     return ''.join(parts)

@@ -20,9 +20,15 @@ from .raster import point_edt2, line_edt2
 def _control_points(params, t, n, name):
     "The `n` control points of each curve, [*, 1, D] apiece, ready to meet t [*, T, 1]."
     if params.dim() < 2 or params.shape[-2] != n:
-        raise ValueError(f"control points of shape {tuple(params.shape)} are not {name}'s: expected [*, {n}, D], {n} points a curve")
+        raise ValueError(
+            f"control points of shape {tuple(params.shape)} are not {name}'s: expected [*, {n}, D],"
+            f" {n} points a curve"
+        )
     if t.dim() < 2 or t.shape[-1] != 1:
-        raise ValueError(f"t of shape {tuple(t.shape)} must be [T, 1] or [*, T, 1]: add an axis with t[..., None]")
+        raise ValueError(
+            f"t of shape {tuple(t.shape)} must be [T, 1] or [*, T, 1]: add an axis with t[...,"
+            " None]"
+        )
     return params.unsqueeze(-2).unbind(-3)
 
 # %% ../nbs/01_curves.ipynb #101a15a4
@@ -56,8 +62,13 @@ def cubic_bezier(
 
 # %% ../nbs/01_curves.ipynb #0630c087
 def _knot_spacing(params, alpha):
-    "|p_{i+1} - p_i|^alpha for neighbours in [*, P, D] -> [*, P-1, 1]; points closer than 1e-6 count as 1e-6 apart."
-    if not 0 <= alpha <= 1: raise ValueError(f"alpha {alpha} must lie in [0, 1]: 0 is uniform, 0.5 centripetal, 1 chordal")
+    """|p_{i+1} - p_i|^alpha for neighbours in [*, P, D] -> [*, P-1, 1]; points closer than 1e-6
+    count as 1e-6 apart.
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(
+            f"alpha {alpha} must lie in [0, 1]: 0 is uniform, 0.5 centripetal, 1 chordal"
+        )
     return params.diff(dim=-2).square().sum(-1, keepdim=True).clamp(min=1e-12) ** (alpha/2)
 
 # %% ../nbs/01_curves.ipynb #413cc6f5
@@ -90,7 +101,9 @@ def centripetal_catmull_rom(
     params:Tensor, # [*, 4, D] points in grid units; the curve runs from the 2nd to the 3rd
     t:Tensor, # [T, 1] or [*, T, 1], 0 at the 2nd point and 1 at the 3rd
 )->Tensor: # [*, T, D] points on the curve
-    "`catmull_rom_spline` with alpha 0.5: no loops and no cusps within a span (Yuksel, Schaefer & Keyser 2011)."
+    """`catmull_rom_spline` with alpha 0.5: no loops and no cusps within a span (Yuksel, Schaefer &
+    Keyser 2011).
+    """
     return catmull_rom_spline(params, t, alpha=.5)
 
 # %% ../nbs/01_curves.ipynb #e241fff1
@@ -125,7 +138,10 @@ def polyline_edt2(
 )->Tensor: # [*, *S] squared grid units
     "Squared Euclidean distance from every cell to each polyline: the least over its segments."
     if vertices.dim() < 2 or vertices.shape[-2] < 1:
-        raise ValueError(f"vertices of shape {tuple(vertices.shape)} make no polyline: expected [*, K, D] with K of 1 or more")
+        raise ValueError(
+            f"vertices of shape {tuple(vertices.shape)} make no polyline: expected [*, K, D] with K"
+            " of 1 or more"
+        )
     if vertices.shape[-2] == 1: return point_edt2(vertices.squeeze(-2), grid)
     lines = torch.stack([vertices[..., :-1, :], vertices[..., 1:, :]], -2)
     return line_edt2(lines, grid).min(vertices.dim()-2).values
@@ -134,7 +150,8 @@ def polyline_edt2(
 def _most_bend(params, cfcn):
     "The largest |c''| of any of the curves, for `cfcn` of third degree or less in t."
     c = curve_to_polyline(params.detach().cpu().double(), 3, cfcn)
-    mid = 9 * c.diff(n=2, dim=-2)                                   # c'' at t = 1/3 and 2/3, a step of h = 1/3 apart
+    # c'' at t = 1/3 and 2/3, a step of h = 1/3 apart
+    mid = 9 * c.diff(n=2, dim=-2)
     ends = torch.cat([2*mid[..., :1, :] - mid[..., 1:, :], 2*mid[..., 1:, :] - mid[..., :1, :]], -2)
     return ends.norm(dim=-1).max().item() if ends.numel() else 0.
 
@@ -145,9 +162,14 @@ def chords_needed(
     cfcn=cubic_bezier, # any curve of third degree or less in t: every curve of this page
 )->int: # chords a curve, enough for all of them
     "Least K for which the bound on the chord error, max|c''| / (8 K^2), is within `tol`."
-    if not tol > 0: raise ValueError(f"tol {tol} must be above 0: pass a distance in grid units, such as a tenth of a pixel's pitch")
+    if not tol > 0:
+        raise ValueError(
+            f"tol {tol} must be above 0: pass a distance in grid units, such as a tenth of a"
+            " pixel's pitch"
+        )
     bend = _most_bend(params, cfcn)
-    if not math.isfinite(bend): raise ValueError("params holds NaN or infinity: every control point must be finite")
+    if not math.isfinite(bend):
+        raise ValueError("params holds NaN or infinity: every control point must be finite")
     K = math.sqrt(bend / (8*tol))
     return max(1, math.ceil(K*(1 - 1e-9)))
 
@@ -158,7 +180,9 @@ def curve_edt2_polyline(
     segments:int, # chords a curve
     cfcn=cubic_bezier, # the curve: (params [*, P, D], t [T, 1]) -> [*, T, D]
 )->Tensor: # [*, *S] squared grid units
-    "Squared distance from every cell to each curve, taken as `segments` chords (Mihai & Hare 2021)."
+    """Squared distance from every cell to each curve, taken as `segments` chords (Mihai & Hare
+    2021).
+    """
     return polyline_edt2(curve_to_polyline(params, segments, cfcn), grid)
 
 # %% ../nbs/01_curves.ipynb #09b96241
@@ -184,7 +208,9 @@ def curve_edt2_bruteforce(
     slices:int, # steps a round; must be fine enough to tell one branch of the curve from another
     cfcn=cubic_bezier, # the curve: (params [*, P, D], t [*, T, 1]) -> [*, T, D]
 )->Tensor: # [*, *S] squared grid units
-    "Squared distance from every cell to each curve, by a search over t for each cell (Mihai & Hare 2021)."
+    """Squared distance from every cell to each curve, by a search over t for each cell (Mihai &
+    Hare 2021).
+    """
     _whole(iters, 'iters'), _whole(slices, 'slices', 3)
     cells = grid.flatten(0, -2)
     p = cfcn(params, _nearest_t(params, cells, iters, slices, cfcn))
@@ -197,7 +223,9 @@ def _join(pieces):
 
 # %% ../nbs/01_curves.ipynb #bb7ff913
 def bezier_chain_to_polyline(
-    params:Tensor, # [*, 3k+1, D] control points of k joined cubics; each begins with the last point of the one before
+    # [*, 3k+1, D] control points of k joined cubics; each begins with the last point of the
+    # one before
+    params:Tensor,
     segments:int=10, # chords a cubic
 )->Tensor: # [*, k*segments+1, D] vertices
     "A chain of cubic Béziers as one polyline."
@@ -236,4 +264,6 @@ def catmull_rom_to_bezier(
     k0, k1, m0, m1 = k[..., :-1, :], k[..., 1:, :], m[..., :-1, :], m[..., 1:, :]
     v, third = (k1*m0 + k0*m1) / (k0 + k1), k[..., 1:-1, :]/3
     leaving, arriving = p[..., :-1, :] + third*v[..., :-1, :], p[..., 1:, :] - third*v[..., 1:, :]
-    return torch.cat([torch.stack([p[..., :-1, :], leaving, arriving], -2).flatten(-3, -2), p[..., -1:, :]], -2)
+    return torch.cat(
+        [torch.stack([p[..., :-1, :], leaving, arriving], -2).flatten(-3, -2), p[..., -1:, :]], -2
+    )

@@ -681,12 +681,8 @@ class Sketches:
         scale = (self.size - 1 - 2*self.stroke_width) / (high - low).amax(1).clamp(min=1e-6)
         at = (points - (low + high)[image[stroke]]/2) * scale[image[stroke], None] * pitch
         return draw(
-            at.flip(1),
-            (self.size, self.size),
-            (self.stroke_width * pitch) ** 2 / math.pi,
-            offsets=F.pad(length.cumsum(0), (1, 0)),
-            image=image,
-            batch=len(i),
+            at.flip(1), (self.size, self.size), (self.stroke_width * pitch) ** 2 / math.pi,
+            offsets=F.pad(length.cumsum(0), (1, 0)), image=image, batch=len(i),
         )
 
 # %% ../nbs/33_data.ipynb #148bf81c
@@ -754,9 +750,7 @@ def _square(path, size, mode, paper):
     "An image, upright, fitted into a square of paper: [size, size] or [size, size, 3] bytes."
     return np.asarray(
         ImageOps.pad(
-            upright(open_picture(path), mode, paper),
-            (size, size),
-            Image.Resampling.LANCZOS,
+            upright(open_picture(path), mode, paper), (size, size), Image.Resampling.LANCZOS,
             color=paper,
         )
     )
@@ -774,10 +768,7 @@ class Folder(DataSet):
     ):
         if size < 1: raise ValueError(f"size {size} must be 1 pixel or more")
         self.size, self.channels, self.invert, self.skipped = (
-            (size, size),
-            3 if colour else 1,
-            invert,
-            [],
+            (size, size), 3 if colour else 1, invert, [],
         )
         super().__init__(dataset_root, dataset_seed, valset_size_per_class, skeleton)
 
@@ -817,9 +808,7 @@ def read(self:Folder):
         try:
             pixels.append(
                 _square(
-                    path,
-                    self.size[0],
-                    'L' if self.channels == 1 else 'RGB',
+                    path, self.size[0], 'L' if self.channels == 1 else 'RGB',
                     'white' if self.invert else 'black',
                 )
             )

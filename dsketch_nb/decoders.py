@@ -336,9 +336,7 @@ class Recurrent(_Mixin):
             canvas = 1 - (1 - canvas) * (1 - steps[-1].on_black())
         ink = None if steps[0].ink is None else torch.cat([s.ink for s in steps], 1)
         return replace(
-            steps[0],
-            params=torch.cat([s.params for s in steps], 1),
-            ink=ink,
+            steps[0], params=torch.cat([s.params for s in steps], 1), ink=ink,
             canvas=canvas,
         )
 

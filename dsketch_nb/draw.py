@@ -23,7 +23,9 @@ from torch import Tensor
 from .raster import pixel_grid, pixel_pitch, line_edt2, exp, over, over_recursive
 
 # %% ../nbs/02_draw.ipynb #99932260
-THREADS = max(torch.get_num_threads(), 1)   # for compiled code, which is imported when it is first used: PyTorch's own may be turned down by then
+# for compiled code, which is imported when it is first used: PyTorch's own may be turned down by
+# then
+THREADS = max(torch.get_num_threads(), 1)
 
 @dataclass
 class Strokes:
@@ -63,7 +65,9 @@ def _transformed(): return torch._C._are_functorch_transforms_active()   # is to
 
 def _stands_in(x):
     "Is a tensor one without numbers, as tracers use?"
-    return not torch.compiler.is_compiling() and (x.is_meta or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__)
+    return not torch.compiler.is_compiling() and (
+        x.is_meta or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__
+    )
 
 def _unseen(x):
     "Must the values of a tensor not be looked at now?"
@@ -86,13 +90,20 @@ def _once(make, n, k, like):
         _made[key] = new
     return new
 
+# %% ../nbs/02_draw.ipynb #38796518
 def _check_ragged(vertices, offsets, image, batch):
     "Refuse offsets and images that do not fit the vertices."
     if offsets.dim() != 1 or not len(offsets) or offsets[0] != 0 or offsets[-1] != len(vertices) or (offsets.diff() < 1).any():
-        raise ValueError(f"offsets must rise from 0 to the {len(vertices)} vertices with at least 1 vertex a stroke: pass [0, end of stroke 0, end of stroke 1, ...]")
+        raise ValueError(
+            f"offsets must rise from 0 to the {len(vertices)} vertices with at least 1 vertex a"
+            " stroke: pass [0, end of stroke 0, end of stroke 1, ...]"
+        )
     n = len(offsets) - 1
     if image.shape != (n,) or (n and not 0 <= int(image.min()) <= int(image.max()) < batch):
-        raise ValueError(f"image must hold a number from 0 to {batch-1} for each of {n} strokes: pass batch= for more images")
+        raise ValueError(
+            f"image must hold a number from 0 to {batch-1} for each of {n} strokes: pass batch= for"
+            " more images"
+        )
 
 def _index(x, device):
     "`x` as whole numbers that autograd can hold on to."
@@ -101,13 +112,19 @@ def _index(x, device):
     with torch.inference_mode(False): return x.clone()
 
 def _ragged(vertices, offsets, image, batch):
-    "Vertices [V, 2], offsets, image, and the leading shape of the answer, from either form of input."
+    """Vertices [V, 2], offsets, image, and the leading shape of the answer, from either form of
+    input.
+    """
     if offsets is None:
         *lead, n, k, _ = vertices.shape
         b = math.prod(lead)
-        if k == 0: raise ValueError("vertices has strokes of 0 vertices: a point needs 1, a segment 2")
+        if k == 0:
+            raise ValueError("vertices has strokes of 0 vertices: a point needs 1, a segment 2")
         vertices = vertices.reshape(-1, 2)
-        return vertices, _once(_even, b*n, k, vertices), _once(_owner, b, n, vertices), lead, (*lead, n)
+        return (
+            vertices, _once(_even, b * n, k, vertices), _once(_owner, b, n, vertices), lead,
+            (*lead, n),
+        )
     offsets, b = _index(offsets, vertices.device), 1 if batch is None else batch
     n = max(offsets.numel() - 1, 0)
     image = _owner(1, n, vertices.device) if image is None else _index(image, vertices.device)
@@ -118,52 +135,94 @@ def _ragged(vertices, offsets, image, batch):
 COMPOSE = ('softor', 'ink', 'paint')
 
 def _spread(x, name, lead, tail, like):
-    "`x` as a tensor of shape [prod(lead), *tail], from a number or anything that broadcasts to [*lead, *tail]."
+    """`x` as a tensor of shape [prod(lead), *tail], from a number or anything that broadcasts to
+    [*lead, *tail].
+    """
     if isinstance(x, (int, float)): return like.new_full((math.prod(lead), *tail), x)
     if not isinstance(x, Tensor): x = _as_tensor(x, name, like)
-    if x.device != like.device: raise ValueError(f"{name} is on {x.device} and vertices on {like.device}: move one with .to()")
-    try: x = x.to(like.dtype).expand(*lead, *tail)
-    except RuntimeError: raise ValueError(f"{name} of shape {tuple(x.shape)} does not fit {(*lead, *tail)}: pass a number or one value a stroke") from None
+    if x.device != like.device:
+        raise ValueError(
+            f"{name} is on {x.device} and vertices on {like.device}: move one with .to()"
+        )
+    try:
+        x = x.to(like.dtype).expand(*lead, *tail)
+    except RuntimeError:
+        raise ValueError(
+            f"{name} of shape {tuple(x.shape)} does not fit {(*lead, *tail)}: pass a number or one"
+            " value a stroke"
+        ) from None
     return x.reshape(-1, *tail)
 
 # %% ../nbs/02_draw.ipynb #fe6dff0b
 def _as_tensor(x, name, like):
     "`x` as a tensor of the type and on the device of `like`."
-    try: return torch.as_tensor(x, dtype=like.dtype, device=like.device)
+    try:
+        return torch.as_tensor(x, dtype=like.dtype, device=like.device)
     except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"{name} is {_kind(x)}, expected a number or a tensor: pass one for all strokes, or one a stroke") from None
+        raise TypeError(
+            f"{name} is {_kind(x)}, expected a number or a tensor: pass one for all strokes, or one"
+            " a stroke"
+        ) from None
 
 def _kind(x): return f"a {type(x).__name__}" + (f" of {x.dtype}" if hasattr(x, 'dtype') else '')
 
 def _check_vertices(vertices, ragged):
     "Refuse vertices that are no tensor of points."
     if not isinstance(vertices, Tensor):
-        raise TypeError(f"vertices is {_kind(vertices)}, expected a tensor of floating point: convert it with torch.as_tensor(vertices, dtype=torch.float32)")
+        raise TypeError(
+            f"vertices is {_kind(vertices)}, expected a tensor of floating point: convert it with"
+            " torch.as_tensor(vertices, dtype=torch.float32)"
+        )
     if not vertices.is_floating_point():
-        raise TypeError(f"vertices is {vertices.dtype}, expected a tensor of floating point: convert it with .float()")
+        raise TypeError(
+            f"vertices is {vertices.dtype}, expected a tensor of floating point: convert it with"
+            " .float()"
+        )
     want = '[V, 2] with offsets' if ragged else 'at least 3 axes [*, N, K, 2]'
     if vertices.shape[-1:] != (2,) or (vertices.dim() != 2 if ragged else vertices.dim() < 3):
-        raise ValueError(f"vertices has shape {tuple(vertices.shape)}, expected {want}, (row, col) in the last")
+        raise ValueError(
+            f"vertices has shape {tuple(vertices.shape)}, expected {want}, (row, col) in the last"
+        )
 
+# %% ../nbs/02_draw.ipynb #9a7c139f
 def _whole_size(size):
     "(height, width) as two whole numbers."
     try:
         height, width = size
-        if height % 1 == 0 and width % 1 == 0 and min(height, width) >= 1: return int(height), int(width)
+        if height % 1 == 0 and width % 1 == 0 and min(height, width) >= 1:
+            return int(height), int(width)
     except (TypeError, ValueError): pass
-    raise ValueError(f"size {size!r} must be (height, width), two whole numbers of 1 or more: pass size=(28, 28)")
+    raise ValueError(
+        f"size {size!r} must be (height, width), two whole numbers of 1 or more: pass size=(28, 28)"
+    )
 
 def _check(vertices, compose, colour, background, offsets, image, batch):
     "Refuse what cannot be drawn."
     _check_vertices(vertices, offsets is not None)
-    if compose not in COMPOSE: raise ValueError(f"compose {compose!r} is not one of {', '.join(COMPOSE)}")
-    if compose == 'softor' and colour is not None: raise ValueError("colour is given, but compose='softor' has one channel and none: use compose='ink' or 'paint'")
-    if compose != 'paint' and background is not None: raise ValueError(f"background is given, but compose={compose!r} draws on nothing: use compose='paint'")
-    if offsets is None and (image is not None or batch is not None): raise ValueError("image and batch go with offsets: a padded batch [*, N, K, 2] has its images in its leading axes")
+    if compose not in COMPOSE:
+        raise ValueError(f"compose {compose!r} is not one of {', '.join(COMPOSE)}")
+    if compose == 'softor' and colour is not None:
+        raise ValueError(
+            "colour is given, but compose='softor' has one channel and none: use compose='ink' or"
+            " 'paint'"
+        )
+    if compose != 'paint' and background is not None:
+        raise ValueError(
+            f"background is given, but compose={compose!r} draws on nothing: use compose='paint'"
+        )
+    if offsets is None and (image is not None or batch is not None):
+        raise ValueError(
+            "image and batch go with offsets: a padded batch [*, N, K, 2] has its images in its"
+            " leading axes"
+        )
 
 # %% ../nbs/02_draw.ipynb #b0c8d298
 def _finite(name, x):
-    if x is not None and not torch.isfinite(x).all(): raise ValueError(f"{name} holds NaN or infinity: look for a step that was too long, or a division by zero")
+    if x is not None and not torch.isfinite(x).all():
+        raise ValueError(
+            f"{name} holds NaN or infinity: look for a step that was too long, or a division by"
+            " zero"
+        )
 
 def number_bounds(
     dtype:torch.dtype, # of the vertices
@@ -172,6 +231,7 @@ def number_bounds(
     numbers = torch.finfo(dtype)
     return numbers.tiny / numbers.eps, numbers.max * numbers.eps, math.sqrt(numbers.max) / 8
 
+# %% ../nbs/02_draw.ipynb #2c7ba679
 def check_values(
     st:Strokes,
 ):
@@ -180,25 +240,36 @@ def check_values(
     least, most, far = number_bounds(st.vertices.dtype)
     if not st.sigma2.numel(): return
     low, high = st.sigma2.min().item(), st.sigma2.max().item()
-    if not low > 0: raise ValueError(f"sigma2 {low:.4g} must be above 0: keep it there with .clamp(min=...)")
+    if not low > 0:
+        raise ValueError(f"sigma2 {low:.4g} must be above 0: keep it there with .clamp(min=...)")
     for unit in 1., st.pitch*st.pitch:                          # squared grid units, squared pixels
         if unit == 0 or unit == math.inf or not least <= low/unit <= high/unit <= most:
-            raise ValueError(f"sigma2 from {low:.3g} to {high:.3g}, at a pitch of {st.pitch:.3g}, is beyond what {st.vertices.dtype} can hold, "
-                             f"{least:.0e} to {most:.0e} squared grid units and squared pixels: keep it there with .clamp(...)")
+            raise ValueError(
+                f"sigma2 from {low:.3g} to {high:.3g}, at a pitch of {st.pitch:.3g}, is beyond what"
+                f" {st.vertices.dtype} can hold, {least:.0e} to {most:.0e} squared grid units and"
+                " squared pixels: keep it there with .clamp(...)"
+            )
     farthest = max(st.vertices.abs().max().item(), st.pitch*max(st.size))
     if not max(farthest, farthest/st.pitch) < far:
-        raise ValueError(f"vertices of up to {farthest:.3g}, at a pitch of {st.pitch:.3g}, are beyond what {st.vertices.dtype} can hold, "
-                         f"{far:.0e} grid units and pixels: the canvas reaches from -1 to 1")
+        raise ValueError(
+            f"vertices of up to {farthest:.3g}, at a pitch of {st.pitch:.3g}, are beyond what"
+            f" {st.vertices.dtype} can hold, {far:.0e} grid units and pixels: the canvas reaches"
+            " from -1 to 1"
+        )
 
 def refuse(
     st:Strokes, # that a kernel cannot draw
 ):
     "ValueError that says why."
     check_values(st)
-    raise ValueError("vertices or sigma2 are beyond what numbers can hold: the canvas reaches from -1 to 1")
+    raise ValueError(
+        "vertices or sigma2 are beyond what numbers can hold: the canvas reaches from -1 to 1"
+    )
 
+# %% ../nbs/02_draw.ipynb #7ff6bdbc
 def as_strokes(
-    vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch, # as `draw` takes them
+    # as `draw` takes them
+    vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch,
 )->tuple: # Strokes, and the leading axes of the answer
     "What `draw` was asked for, checked, as the input of a backend."
     size = _whole_size(size)
@@ -222,15 +293,26 @@ def as_strokes(
         if background.dim() == 1: background = background[:, None, None]
         background = one(background, 'background', lead, (colour.shape[1], *size))
     pitch = pixel_pitch(*size) if pitch is None else float(pitch)
-    if not 0 < pitch < math.inf: raise ValueError(f"pitch {pitch} must be above 0: leave it out for {pixel_pitch(*size):.4g}")
-    return Strokes(vertices, offsets, image, sigma2, colour, alpha, background, size, math.prod(lead), pitch), lead
+    if not 0 < pitch < math.inf:
+        raise ValueError(
+            f"pitch {pitch} must be above 0: leave it out for {pixel_pitch(*size):.4g}"
+        )
+    return (
+        Strokes(
+            vertices, offsets, image, sigma2, colour, alpha, background, size, math.prod(lead),
+            pitch,
+        ),
+        lead,
+    )
 
 # %% ../nbs/02_draw.ipynb #b713b586
 def _padded(st):
     "Vertices [N, K, 2] with each stroke's last vertex repeated up to the longest stroke's length."
     first, last = st.offsets[:-1], st.offsets[1:] - 1
     k = max(int((last - first).max()) + 1, 2)
-    return st.vertices[torch.minimum(first[:, None] + torch.arange(k, device=first.device), last[:, None])]
+    return st.vertices[
+        torch.minimum(first[:, None] + torch.arange(k, device=first.device), last[:, None])
+    ]
 
 def _dense_rasters(polylines, sigma2, grid):
     "exp(-d2/sigma2) [n, H, W] for polylines [n, K, 2], d2 the least over the segments."
@@ -249,7 +331,9 @@ def _dense_paint(polylines, sigma2, colour, alpha, grid, prod=torch.prod, over=o
 
 # %% ../nbs/02_draw.ipynb #core0005
 def _prod(f, dim):
-    "The product along an axis, by multiplications alone, so that every derivative of it is exact too."
+    """The product along an axis, by multiplications alone, so that every derivative of it is exact
+    too.
+    """
     f = f.movedim(dim, 0)
     while len(f) > 1:
         even = len(f)//2*2
@@ -257,7 +341,9 @@ def _prod(f, dim):
     return f[0] if len(f) else f.new_ones(f.shape[1:])
 
 class _Recomputed(torch.autograd.Function):
-    "f(*tensors), computed again on the way back; with `twice`, other options of f, where gradients are to have gradients."
+    """f(*tensors), computed again on the way back; with `twice`, other options of f, where
+    gradients are to have gradients.
+    """
     @staticmethod
     def forward(ctx, f, twice, *tensors):
         ctx.f, ctx.twice = f, twice
@@ -267,26 +353,40 @@ class _Recomputed(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grads):
         again, wanted = torch.is_grad_enabled(), ctx.needs_input_grad[2:]
-        tensors = [x if again else x.detach().requires_grad_(w) for x, w in zip(ctx.saved_tensors, wanted)]
+        tensors = [
+            x if again else x.detach().requires_grad_(w) for x, w in zip(ctx.saved_tensors, wanted)
+        ]
         with torch.enable_grad(): out = ctx.f(*tensors, **ctx.twice if again else {})
-        by = iter(torch.autograd.grad(out, [x for x, w in zip(tensors, wanted) if w], grads, create_graph=again))
+        by = iter(
+            torch.autograd.grad(
+                out, [x for x, w in zip(tensors, wanted) if w], grads, create_graph=again
+            )
+        )
         return None, None, *[next(by) if w else None for w in wanted]
 
 # %% ../nbs/02_draw.ipynb #3773565c
 def _draw_dense(st, budget=2**20):
-    "The reference: every stroke meets every pixel, `budget` distances at a time, recomputed in the backward pass."
+    """The reference: every stroke meets every pixel, `budget` distances at a time, recomputed in
+    the backward pass.
+    """
     check_values(st)
-    grid, polylines = pixel_grid(*st.size, pitch=st.pitch, dtype=st.vertices.dtype, device=st.vertices.device), _padded(st)
+    grid, polylines = pixel_grid(
+        *st.size, pitch=st.pitch, dtype=st.vertices.dtype, device=st.vertices.device
+    ), _padded(st)
     chunk = max(budget // (st.size[0] * st.size[1] * (polylines.shape[1] - 1)), 1)
     images = []
     for b in range(st.batch):
         mine = torch.nonzero(st.image == b)[:, 0]
         seen = 1. if not st.paint else 0. if st.background is None else st.background[b]
-        image = torch.zeros(st.colour.shape[1], *st.size, dtype=grid.dtype, device=grid.device) + seen
+        image = (
+            torch.zeros(st.colour.shape[1], *st.size, dtype=grid.dtype, device=grid.device) + seen
+        )
         for idx in mine.split(chunk):
             part = polylines[idx], st.sigma2[idx], st.colour[idx]
             if st.paint:
-                on_top, through = _Recomputed.apply(_dense_paint, dict(prod=_prod, over=over_recursive), *part, st.alpha[idx], grid)
+                on_top, through = _Recomputed.apply(
+                    _dense_paint, dict(prod=_prod, over=over_recursive), *part, st.alpha[idx], grid
+                )
                 image = on_top + through * image
             else: image = image * _Recomputed.apply(_dense_ink, dict(prod=_prod), *part, grid)
         images.append(image if st.paint else 1 - image)
@@ -300,7 +400,9 @@ def squared_reach(
     return 3 - math.log(torch.finfo(dtype).eps)
 
 def _runs(length):
-    "For runs of the given lengths laid end to end: which run each item belongs to, and its place in it."
+    """For runs of the given lengths laid end to end: which run each item belongs to, and its place
+    in it.
+    """
     run = torch.repeat_interleave(torch.arange(len(length), device=length.device), length)
     return run, torch.arange(len(run), device=length.device) - (length.cumsum(0) - length)[run]
 
@@ -311,14 +413,17 @@ def _reach(sigma2, pitch):
 # %% ../nbs/02_draw.ipynb #3cbb5529
 @torch.no_grad()
 def _touched(a, b, reach, size):
-    "Segment, row and column of every pair in reach, for segments from a [S, 2] to b [S, 2] in pixels; ordered by segment."
+    """Segment, row and column of every pair in reach, for segments from a [S, 2] to b [S, 2] in
+    pixels; ordered by segment.
+    """
     H, W = size
     lo, hi = torch.minimum(a, b) - reach[:, None], torch.maximum(a, b) + reach[:, None]
     top, bottom = lo[:, 0].ceil().clamp(0, H), (hi[:, 0].floor() + 1).clamp(0, H)
     seg, i = _runs((bottom - top).clamp(min=0).long())
     row = top[seg].long() + i
     m = (b - a)[seg]
-    # the part of the segment between the rows row - reach and row + reach bounds the columns from both sides
+    # the part of the segment between the rows row - reach and row + reach bounds the columns
+    # from both sides
     dy = torch.where(m[:, 0] == 0, 1e-30, m[:, 0])
     t = torch.stack([(row + s*reach[seg] - a[seg, 0]) / dy for s in (-1, 1)]).clamp(0, 1)
     t = torch.where(m[:, 0] == 0, torch.tensor([[0.], [1.]], dtype=t.dtype, device=t.device), t)
@@ -335,7 +440,8 @@ class _ProductPerPixel(torch.autograd.Function):
     def forward(ctx, factors, pixel, pixels):
         f = _off_zero(factors)
         logs = factors.new_zeros(pixels, f.shape[1]).index_add_(0, pixel, f.abs().log())
-        odd = factors.new_zeros(pixels, f.shape[1]).index_add_(0, pixel, (f < 0).to(f.dtype)) % 2   # coverage above 1 turns signs
+        # coverage above 1 turns signs
+        odd = factors.new_zeros(pixels, f.shape[1]).index_add_(0, pixel, (f < 0).to(f.dtype)) % 2
         out = logs.exp() * (1 - 2*odd)
         ctx.save_for_backward(factors, pixel, out)
         return out
@@ -346,7 +452,13 @@ class _ProductPerPixel(torch.autograd.Function):
         if not torch.is_grad_enabled(): return (grad * out)[pixel] / _off_zero(factors), None, None
         # a gradient that is to have gradients: the same product, by operations that autograd knows
         where, f, filled = _pile_up(pixel, factors, torch.ones_like(factors))
-        return *torch.autograd.grad(_prod(f + (1 - filled), 1), factors, grad[where], create_graph=True), None, None
+        return (
+            *torch.autograd.grad(
+                _prod(f + (1 - filled), 1), factors, grad[where], create_graph=True
+            ),
+            None,
+            None,
+        )
 
 def _off_zero(f): return torch.where(f.abs() < 1e-30, 1e-30, f)   # factors are divided out again
 
@@ -355,10 +467,13 @@ def touched_pairs(
     st:Strokes,
 )->tuple: # [P] the stroke, [P] the pixel, counted through the batch, and [P] d2/sigma2, which has a gradient
     "Every pair of a stroke and a pixel within its reach, ordered by stroke."
-    # pixels are counted from the corner, strokes are thin: the difference of two large numbers wants double precision
+    # pixels are counted from the corner, strokes are thin: the difference of two large
+    # numbers wants double precision
     dtype, device = st.vertices.dtype, st.vertices.device
     exact = dtype if device.type == 'mps' else torch.float64
-    px = st.vertices.to(exact) / st.pitch + torch.tensor([(n - 1)/2 for n in st.size], dtype=exact, device=device)
+    px = st.vertices.to(exact) / st.pitch + torch.tensor(
+        [(n - 1) / 2 for n in st.size], dtype=exact, device=device
+    )
     count = (st.offsets.diff() - 1).clamp(min=1)
     stroke, i = _runs(count)
     first = st.offsets[stroke] + i
@@ -371,10 +486,17 @@ def touched_pairs(
         t = ((rel * m).sum(1) / torch.where(mm > 0, mm.clamp(min=1e-20), 1)).clamp(0, 1)
         return (rel - t[:, None]*m).square().sum(1)
     if len(count) and int(count.max()) > 1:
-        keep = _nearest(stroke[seg] * (st.size[0]*st.size[1]) + row*st.size[1] + col, d2(seg, row, col).detach())
+        keep = _nearest(
+            stroke[seg] * (st.size[0] * st.size[1]) + row * st.size[1] + col,
+            d2(seg, row, col).detach(),
+        )
         seg, row, col = seg[keep], row[keep], col[keep]
     n = stroke[seg]
-    return n, (st.image[n]*st.size[0] + row)*st.size[1] + col, (d2(seg, row, col) * st.pitch**2 / st.sigma2[n]).to(dtype)
+    return (
+        n,
+        (st.image[n] * st.size[0] + row) * st.size[1] + col,
+        (d2(seg, row, col) * st.pitch**2 / st.sigma2[n]).to(dtype),
+    )
 
 def _nearest(key, d2):
     "Of the pairs with equal key, the index of the first that is nearest; in order of key."
@@ -385,12 +507,16 @@ def _nearest(key, d2):
 
 # %% ../nbs/02_draw.ipynb #365223d5
 def _pile_up(pixel, *values):
-    "Values [P, ...] of each pixel in a row of their own: the pixels [Q], and values [Q, D, ...] with zeros behind."
+    """Values [P, ...] of each pixel in a row of their own: the pixels [Q], and values [Q, D, ...]
+    with zeros behind.
+    """
     order = pixel.argsort(stable=True)
     where, row, depth = pixel[order].unique_consecutive(return_inverse=True, return_counts=True)
     place = torch.arange(len(order), device=pixel.device) - (depth.cumsum(0) - depth)[row]
     shape = len(where), int(depth.max()) if len(depth) else 0
-    return where, *[v.new_zeros(*shape, *v.shape[1:]).index_put((row, place), v[order]) for v in values]
+    return where, *[
+        v.new_zeros(*shape, *v.shape[1:]).index_put((row, place), v[order]) for v in values
+    ]
 
 def _painted(r, colour, under, prod=torch.prod, over=over):
     "Piles of paint, opacities [Q, D] and colours [Q, D, C], on what lies under them [Q, C]."
@@ -405,29 +531,49 @@ def _draw_pairs(st):
         where, r, c = _pile_up(pixel, st.alpha[stroke] * torch.exp(-x), st.colour[stroke])
         under = 0. if st.background is None else st.background.movedim(1, -1).reshape(-1, C)
         flat = x.new_zeros(st.batch*H*W, C) + under
-        flat = flat.index_put((where,), _Recomputed.apply(_painted, dict(prod=_prod, over=over_recursive), r, c, flat[where]))
+        flat = flat.index_put(
+            (where,),
+            _Recomputed.apply(_painted, dict(prod=_prod, over=over_recursive), r, c, flat[where]),
+        )
     else:
-        rest = -torch.expm1(-x)[:, None]                      # 1 - r without cancellation where r is nearly 1
+        # 1 - r without cancellation where r is nearly 1
+        rest = -torch.expm1(-x)[:, None]
         c = st.colour[stroke]
         flat = 1 - _ProductPerPixel.apply((1 - c) + c*rest, pixel, st.batch*H*W)
     return flat.reshape(st.batch, H, W, C).movedim(-1, 1)
 
 # %% ../nbs/02_draw.ipynb #d4f2a66a
 def _gradients(draw, st, grad, again=False):
-    "The gradients of `draw(strokes)` by what is learned, from autograd; `again` for such as have gradients in turn."
+    """The gradients of `draw(strokes)` by what is learned, from autograd; `again` for such as have
+    gradients in turn.
+    """
     with torch.enable_grad():
-        learned = [x if x is None or again and x.requires_grad else x.detach().requires_grad_() for x in st.learned]
+        learned = [
+            x if x is None or again and x.requires_grad else x.detach().requires_grad_()
+            for x in st.learned
+        ]
         image = draw(st.of(*learned))
-    by = iter(torch.autograd.grad(image, [x for x in learned if x is not None], grad, create_graph=again, allow_unused=True))
+    by = iter(
+        torch.autograd.grad(
+            image, [x for x in learned if x is not None], grad, create_graph=again,
+            allow_unused=True,
+        )
+    )
     return [None if x is None else next(by) for x in learned]
 
-def _many_at_once(grad): return torch._C._functorch.is_legacy_batchedtensor(grad)   # vectorize=True in torch.autograd.functional
+# vectorize=True in torch.autograd.functional
+def _many_at_once(grad): return torch._C._functorch.is_legacy_batchedtensor(grad)
 
+# %% ../nbs/02_draw.ipynb #4cbe2a3a
 class _Kernels(torch.autograd.Function):
-    "Compiled code in autograd's graph: kernels have `forward(strokes)` and `backward(strokes, kept, grad)`."
+    """Compiled code in autograd's graph: kernels have `forward(strokes)` and `backward(strokes,
+    kept, grad)`.
+    """
     @staticmethod
     def forward(vertices, sigma2, colour, alpha, background, offsets, image, st, kernels):
-        return kernels.forward(_now(st, vertices, sigma2, colour, alpha, background, offsets, image))
+        return kernels.forward(
+            _now(st, vertices, sigma2, colour, alpha, background, offsets, image)
+        )
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -440,8 +586,12 @@ class _Kernels(torch.autograd.Function):
     def backward(ctx, grad, _):
         *tensors, kept = ctx.saved_tensors               # refuses what was changed in place since
         if grad is None: return (None,)*9
-        if _transformed(): by = _restored(ctx.st, _KernelsBackward.apply(grad, kept, *tensors, ctx.st, ctx.kernels))
-        elif torch.is_grad_enabled() or _many_at_once(grad): by = _gradients(_draw_pairs, ctx.st.of(*tensors), grad, again=True)
+        if _transformed():
+            by = _restored(
+                ctx.st, _KernelsBackward.apply(grad, kept, *tensors, ctx.st, ctx.kernels)
+            )
+        elif torch.is_grad_enabled() or _many_at_once(grad):
+            by = _gradients(_draw_pairs, ctx.st.of(*tensors), grad, again=True)
         else: by = ctx.kernels.backward(ctx.st, kept, grad)
         return *by, *(None,)*4
 
@@ -456,12 +606,18 @@ class _Kernels(torch.autograd.Function):
     @staticmethod
     def jvp(ctx, *_): raise RuntimeError(_FIRST)
 
-_FIRST = ("draw has no forward-mode derivative, and under torch.func no second one: use torch.func.grad, vjp or jacrev for the first, "
-          "torch.autograd.grad(..., create_graph=True) or torch.autograd.functional.hessian for the second")
+# %% ../nbs/02_draw.ipynb #1df660e7
+_FIRST = (
+    "draw has no forward-mode derivative, and under torch.func no second one: use torch.func.grad,"
+    " vjp or jacrev for the first, torch.autograd.grad(..., create_graph=True) or"
+    " torch.autograd.functional.hessian for the second"
+)
 
 # %% ../nbs/02_draw.ipynb #core0001
 def _now(st, *tensors):
-    "The strokes with the tensors that a Function was called with: st holds them, unless torch.func is at work."
+    """The strokes with the tensors that a Function was called with: st holds them, unless
+    torch.func is at work.
+    """
     if tensors[0] is st.vertices: return st
     st = st.of(*tensors)
     _check_ragged(st.vertices, st.offsets, st.image, st.batch)
@@ -473,15 +629,23 @@ def _restored(st, by):
     return [None if x is None else next(by) for x in st.learned]
 
 def _many(n, st, dims, *tensors):
-    "The n drawings that vmap asks for as one batch; other tensors, [B, ...] of a drawing, follow as [n*B, ...]."
-    rows = [x if x is None else x.expand(n, *x.shape) if d is None else x.movedim(d, 0) for x, d in zip(tensors, dims)]
+    """The n drawings that vmap asks for as one batch; other tensors, [B, ...] of a drawing, follow
+    as [n*B, ...].
+    """
+    rows = [
+        x if x is None else x.expand(n, *x.shape) if d is None else x.movedim(d, 0)
+        for x, d in zip(tensors, dims)
+    ]
     *learned, offsets, image = rows[:7]
     step = torch.arange(n, device=image.device)[:, None]
     offsets = torch.cat([(offsets[:, :-1] + step*rows[0].shape[1]).flatten(), offsets[:1, -1]*n])
     image = (image + step*st.batch).flatten()
     flat = [x if x is None else x.flatten(0, 1) for x in learned]
-    return replace(st, batch=st.batch*n).of(*flat, offsets, image), *[x.flatten(0, 1) if x.dim() > 2 else x[0] for x in rows[7:]]
+    return replace(st, batch=st.batch * n).of(*flat, offsets, image), *[
+        x.flatten(0, 1) if x.dim() > 2 else x[0] for x in rows[7:]
+    ]
 
+# %% ../nbs/02_draw.ipynb #3e3bc54c
 class _KernelsBackward(torch.autograd.Function):
     "The way back of `_Kernels` under torch.func."
     @staticmethod
@@ -516,28 +680,42 @@ class _Plain:
 class Backend:
     "A way to draw `Strokes`: a function, or the name of a module with `forward` and `backward`."
     draw:Callable|None=None # Strokes -> image [B, C, H, W], by operations that autograd knows
-    module:str|None=None # or a module with forward(strokes) -> image, kept (a tensor, it may be empty) and backward(strokes, kept, grad) -> gradients by vertices, sigma2, colour, alpha and background
+    # or a module with forward(strokes) -> image, kept (a tensor, it may be empty) and
+    # backward(strokes, kept, grad) -> gradients by vertices, sigma2, colour, alpha and
+    # background
+    module:str|None=None
     device:str='any' # the type of device it draws on
     needs:str|None=None # a package that it cannot do without, and that not every machine has
 
     @cached_property
     def kernels(self):
         if self.draw: return _Plain(self.draw)
-        if self.needs and not find_spec(self.needs): raise ValueError(f"backend needs {self.needs}, which is not installed: leave backend out, or pip install {self.needs}")
+        if self.needs and not find_spec(self.needs):
+            raise ValueError(
+                f"backend needs {self.needs}, which is not installed: leave backend out, or pip"
+                f" install {self.needs}"
+            )
         return import_module(self.module)
 
     def check(self, device):
         "Refuse a device it does not draw on."
-        if self.device in ('any', device.type) or (self.module and getattr(self.kernels, 'INTERPRETED', False)): return
-        raise ValueError(f"backend draws on {self.device} and vertices is on {device}: move it, or leave backend out")
+        if self.device in ('any', device.type) or (self.module and getattr(self.kernels, 'INTERPRETED', False)):
+            return
+        raise ValueError(
+            f"backend draws on {self.device} and vertices is on {device}: move it, or leave"
+            " backend out"
+        )
 
     def __call__(self, st):
         self.check(st.vertices.device)
         if self.draw and not _transformed(): return self.draw(st)
         return _Kernels.apply(*st.learned, st.offsets, st.image, st, self.kernels)[0]
 
-BACKENDS = {'dense': Backend(_draw_dense), 'pairs': Backend(_draw_pairs), 'numba': Backend(module='dsketch_nb.compiled', device='cpu', needs='numba'),
-            'triton': Backend(module='dsketch_nb.gpu', device='cuda', needs='triton')}
+BACKENDS = {
+    'dense': Backend(_draw_dense), 'pairs': Backend(_draw_pairs),
+    'numba': Backend(module='dsketch_nb.compiled', device='cpu', needs='numba'),
+    'triton': Backend(module='dsketch_nb.gpu', device='cuda', needs='triton'),
+}
 
 # %% ../nbs/02_draw.ipynb #81dae60e
 _failed = set()
@@ -556,10 +734,14 @@ def _in_a_thread(f):
 def _try_out(backend, device, dtype, paint):
     "Draw one stroke."
     one = torch.zeros(1, 2, 2, dtype=dtype, device=device)
-    one, _ = as_strokes(one, (3, 3), .1, one[0, :1, :1] if paint else None, None, 'paint' if paint else 'ink', *[None]*5)
+    one, _ = as_strokes(
+        one, (3, 3), 0.1, one[0, :1, :1] if paint else None, None, 'paint' if paint else 'ink',
+        *[None] * 5,
+    )
     image, kept = backend.kernels.forward(one)
     if backend.device != 'cpu': backend.kernels.backward(one, kept, torch.ones_like(image))
 
+# %% ../nbs/02_draw.ipynb #c15b7343
 @lru_cache(None)
 def _works(name, device, dtype, paint):
     "Can a backend draw here? Those that need something are tried on one stroke."
@@ -570,12 +752,23 @@ def _works(name, device, dtype, paint):
     if wrong is None: return True
     why = (str(wrong).strip() or type(wrong).__name__).splitlines()[0][:200]
     _failed.add((name, device))
-    warnings.warn(f"backend {name!r} does not run on {device}, so 'pairs' draws there, more slowly: {why}", stacklevel=5)
+    warnings.warn(
+        f"backend {name!r} does not run on {device}, so 'pairs' draws there, more slowly: {why}",
+        stacklevel=5,
+    )
     return False
 
 def _fastest(device, dtype=torch.float32, paint=False):
-    return next((k for k, b in BACKENDS.items() if b.device == device.type and _works(k, device, dtype, paint)), 'pairs')
-_fastest._dynamo_marked_constant = True   # as torch.compiler.assume_constant_result does, without importing the whole compiler now
+    return next(
+        (
+            k
+            for k, b in BACKENDS.items()
+            if b.device == device.type and _works(k, device, dtype, paint)
+        ),
+        'pairs',
+    )
+# as torch.compiler.assume_constant_result does, without importing the whole compiler now
+_fastest._dynamo_marked_constant = True
 
 # %% ../nbs/02_draw.ipynb #core0003
 _homeless = False                                        # is there no place for compiled code?
@@ -587,41 +780,65 @@ def _say(text):
 
 @lru_cache(None)
 def _listen():
-    "Say, once in a process, that a drawing waits for the compiler, and whether the next process will wait too."
+    """Say, once in a process, that a drawing waits for the compiler, and whether the next process
+    will wait too.
+    """
     from numba.core import event
     class Announce(event.Listener):
         said = False
         def on_start(self, e):
-            if self.said or not e.data['dispatcher'].py_func.__module__.startswith(__name__.partition('.')[0] + '.'): return
+            if self.said or not e.data['dispatcher'].py_func.__module__.startswith(__name__.partition('.')[0] + '.'):
+                return
             self.said = True
-            _say('compiling the drawing kernels; ' + ('each process does it again, as there is no place to keep them: set NUMBA_CACHE_DIR to a folder that can be written.'
-                 if _homeless else 'this happens once on a machine for each precision, and once more for paint.'))
+            _say(
+                'compiling the drawing kernels; '
+                + (
+                    'each process does it again, as there is no place to keep them: set'
+                    ' NUMBA_CACHE_DIR to a folder that can be written.'
+                    if _homeless
+                    else (
+                        'this happens once on a machine for each precision, and once more for'
+                        ' paint.'
+                    )
+                )
+            )
         def on_end(self, e): pass
     event.register('numba:compile', Announce())
 
+# %% ../nbs/02_draw.ipynb #7cebf151
 def _lenient(cache):
-    "A cache of numba's that compiles anew what cannot be read, and goes without what cannot be written."
+    """A cache of numba's that compiles anew what cannot be read, and goes without what cannot be
+    written.
+    """
     load, save = cache.load_overload, cache.save_overload
     def load_overload(*args):
         try: return load(*args)
         except Exception: return None                    # a damaged file, or one of somebody else's
     def save_overload(*args):
         global _homeless
-        try: save(*args)
+        try:
+            save(*args)
         except OSError as e:
-            if not _homeless: _say(f'compiled kernels cannot be kept ({e}): set NUMBA_CACHE_DIR to a folder that can be written.')
+            if not _homeless:
+                _say(
+                    f'compiled kernels cannot be kept ({e}): set NUMBA_CACHE_DIR to a folder that'
+                    ' can be written.'
+                )
             _homeless = True
     cache.load_overload, cache.save_overload = load_overload, save_overload
 
 def jit(
     **options, # of `numba.njit`
 )->Callable: # a decorator
-    "`numba.njit` that keeps compiled code on disk where there is a place, and leaves plain Python where there is no numba."
+    """`numba.njit` that keeps compiled code on disk where there is a place, and leaves plain
+    Python where there is no numba.
+    """
     def compiled(f):
         global _homeless
         try: from numba import njit
         except ImportError: return f
-        if '__file__' not in f.__globals__: return njit(**options)(f)     # a notebook's cell is edited and run again
+        # a notebook's cell is edited and run again
+        if '__file__' not in f.__globals__: return njit(**options)(f)
         _listen()
         if not _homeless:
             try: kernel = njit(cache=True, **options)(f)
@@ -639,7 +856,8 @@ def _check_shapes(batch, height, width, vertices, offsets, image, sigma2, colour
     n, canvas = len(image), (batch, colour.shape[-1], height, width)
     for name, x, want in [('vertices', vertices, (len(vertices), 2)), ('sigma2', sigma2, (n,)), ('colour', colour, (n, canvas[1])), ('alpha', alpha, (n,)),
                           ('background', background, canvas), *[('grad', x, canvas) for x in images]]:
-        if x is not None and x.shape != want: raise ValueError(f"{name} has shape {tuple(x.shape)}, expected {want}")
+        if x is not None and x.shape != want:
+            raise ValueError(f"{name} has shape {tuple(x.shape)}, expected {want}")
 
 @torch.library.custom_op('dsketch_nb::draw', mutates_args=())
 def _draw(vertices:Tensor, offsets:Tensor, image:Tensor, sigma2:Tensor, colour:Tensor, alpha:Optional[Tensor], background:Optional[Tensor],
@@ -657,8 +875,11 @@ def _(vertices, offsets, image, sigma2, colour, alpha, background, height, width
 
 @torch.library.custom_op('dsketch_nb::draw_backward', mutates_args=())
 def _draw_backward(grad:Tensor, kept:Tensor, vertices:Tensor, offsets:Tensor, image:Tensor, sigma2:Tensor, colour:Tensor, alpha:Optional[Tensor], background:Optional[Tensor],
-                   height:int, width:int, batch:int, pitch:float, backend:str)->List[Tensor]:      # as PyTorch 2.6 reads it
-    "The gradients by vertices, sigma2 and colour, and by alpha and background where they are given."
+                   # as PyTorch 2.6 reads it
+                   height:int, width:int, batch:int, pitch:float, backend:str)->List[Tensor]:
+    """The gradients by vertices, sigma2 and colour, and by alpha and background where they are
+    given.
+    """
     tensors = vertices, offsets, image, sigma2, colour, alpha, background
     _check_shapes(batch, height, width, *tensors, grad, *[kept]*(alpha is None))
     st = Strokes(*tensors, (height, width), batch, pitch)
@@ -666,7 +887,9 @@ def _draw_backward(grad:Tensor, kept:Tensor, vertices:Tensor, offsets:Tensor, im
 
 @_draw_backward.register_fake
 def _(grad, kept, vertices, offsets, image, sigma2, colour, alpha, background, height, width, batch, pitch, backend):
-    return [x.new_empty(x.shape) for x in (vertices, sigma2, colour, alpha, background) if x is not None]
+    return [
+        x.new_empty(x.shape) for x in (vertices, sigma2, colour, alpha, background) if x is not None
+    ]
 
 # %% ../nbs/02_draw.ipynb #1378bed4
 def _keep(ctx, inputs, output):
@@ -677,8 +900,15 @@ def _keep(ctx, inputs, output):
 def _back(ctx, grad, _):
     kept, *tensors = ctx.saved_tensors
     st = Strokes(*tensors, (ctx.height, ctx.width), ctx.batch, ctx.pitch)
-    if torch.is_grad_enabled() and not torch.compiler.is_compiling(): by = _gradients(_draw_pairs, st, grad, again=True)
-    else: by = _restored(st, torch.ops.dsketch_nb.draw_backward(grad, kept, *tensors, *st.size, st.batch, st.pitch, ctx.backend))
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        by = _gradients(_draw_pairs, st, grad, again=True)
+    else:
+        by = _restored(
+            st,
+            torch.ops.dsketch_nb.draw_backward(
+                grad, kept, *tensors, *st.size, st.batch, st.pitch, ctx.backend
+            ),
+        )
     return by[0], None, None, *by[1:], *(None,)*5
 
 torch.library.register_autograd('dsketch_nb::draw', _back, setup_context=_keep)
@@ -686,36 +916,57 @@ torch.library.register_autograd('dsketch_nb::draw', _back, setup_context=_keep)
 def _as_operator(st, backend):
     "Draw where torch.compile looks on, or without numbers: as an operator, or out of its sight."
     if BACKENDS[backend].draw: return torch.compiler.disable(BACKENDS[backend])(st)
-    return torch.ops.dsketch_nb.draw(st.vertices, st.offsets, st.image, st.sigma2, st.colour, st.alpha, st.background, *st.size, st.batch, st.pitch, backend)[0]
+    return torch.ops.dsketch_nb.draw(
+        st.vertices, st.offsets, st.image, st.sigma2, st.colour, st.alpha, st.background, *st.size,
+        st.batch, st.pitch, backend,
+    )[0]
 
 # %% ../nbs/02_draw.ipynb #1f68adc8
 def _bare(st):
     "Paper without a stroke."
     if not _unseen(st.vertices): _finite('background', st.background)
-    out = st.vertices.new_zeros(st.batch, st.colour.shape[1], *st.size) + st.vertices.sum()   # a sum of nothing
+    # a sum of nothing
+    out = st.vertices.new_zeros(st.batch, st.colour.shape[1], *st.size) + st.vertices.sum()
     return out if st.background is None else out + st.background
 
+# %% ../nbs/02_draw.ipynb #f26d5c22
 def draw(
-    vertices:Tensor, # [*, N, K, 2] polylines of K vertices in grid units, (row, col), shorter ones padded by repeating their last vertex; or ragged [V, 2] with `offsets`
+    # [*, N, K, 2] polylines of K vertices in grid units, (row, col), shorter ones padded by
+    # repeating their last vertex; or ragged [V, 2] with `offsets`
+    vertices:Tensor,
     size:tuple, # (height, width) in pixels
-    sigma2:float|Tensor, # squared width in squared grid units: a number, or anything that broadcasts to [*, N]
-    colour:Tensor|None=None, # broadcasts to [*, N, C]: the coverage of each channel for 'ink', the colour for 'paint'; none for 'softor'
-    alpha:float|Tensor|None=None, # broadcasts to [*, N]: coverage or opacity of each stroke; None is 1
-    compose:str='softor', # 'softor' (one channel), 'ink' (a soft or in each channel, order-free), 'paint' (later strokes on top)
-    background:float|Tensor|None=None, # what lies under paint: a number, [C], or [*, C, H, W]; None is 0
-    offsets:Tensor|None=None, # ragged: [N+1] where each stroke's vertices begin, and the end of the last
+    # squared width in squared grid units: a number, or anything that broadcasts to [*, N]
+    sigma2:float|Tensor,
+    # broadcasts to [*, N, C]: the coverage of each channel for 'ink', the colour for 'paint';
+    # none for 'softor'
+    colour:Tensor|None=None,
+    # broadcasts to [*, N]: coverage or opacity of each stroke; None is 1
+    alpha:float|Tensor|None=None,
+    # 'softor' (one channel), 'ink' (a soft or in each channel, order-free), 'paint' (later
+    # strokes on top)
+    compose:str='softor',
+    # what lies under paint: a number, [C], or [*, C, H, W]; None is 0
+    background:float|Tensor|None=None,
+    # ragged: [N+1] where each stroke's vertices begin, and the end of the last
+    offsets:Tensor|None=None,
     image:Tensor|None=None, # ragged: [N] the image each stroke belongs to; None is image 0
     batch:int|None=None, # ragged: the number of images; None is 1
-    pitch:float|None=None, # grid units from one pixel to the next; None spans [-1, 1] by the rows' centres
-    backend:str|None=None, # 'numba' (CPU), 'triton' (CUDA), 'pairs' (any device), 'dense' (the reference); None chooses the fastest
+    # grid units from one pixel to the next; None spans [-1, 1] by the rows' centres
+    pitch:float|None=None,
+    # 'numba' (CPU), 'triton' (CUDA), 'pairs' (any device), 'dense' (the reference); None
+    # chooses the fastest
+    backend:str|None=None,
 )->Tensor: # [*, C, H, W], or ragged [batch, C, H, W]; 0 is bare, 1 is full ink
     """Draw polylines with ink exp(-d2/sigma2), differentiable in vertices, sigma2, colour, alpha and background (Mihai & Hare 2021).
 
     Second and higher derivatives (`torch.autograd.grad(..., create_graph=True)`, `torch.autograd.functional.hessian`) are right with
     every backend, and slower than first ones. Under `torch.func`, `grad`, `vjp`, `jacrev` and `vmap` work, over leading axes too;
     second derivatives and forward mode (`jvp`, `jacfwd`, `hessian`) raise RuntimeError."""
-    st, lead = as_strokes(vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch)
-    if backend is not None and backend not in BACKENDS: raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
+    st, lead = as_strokes(
+        vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch
+    )
+    if backend is not None and backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     traced, numberless = torch.compiler.is_compiling(), _stands_in(st.vertices)
     if numberless: name = backend or ('triton' if st.vertices.is_cuda else 'numba')
     else: name = backend or _fastest(st.vertices.device, st.vertices.dtype, st.paint)

@@ -14,6 +14,7 @@ import anywidget, traitlets
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from fastcore.basics import patch
 from PIL import Image, ImageDraw
 
 # %% ../nbs/38_drawing_pad.ipynb #642a0036
@@ -21,7 +22,7 @@ from .autoencoders import AutoEncoder
 from .draw import draw
 from .raster import pixel_pitch
 from .scene import Scene
-from .widgets import _with_still, png
+from .widgets import with_still, png
 
 # %% ../nbs/38_drawing_pad.ipynb #3caa95dc
 PALETTE = '#2a6f97', '#d1495b', '#3a7d44', '#b07d12', '#7b4ea3', '#4d4d4d', '#c96f1a', '#1f9e9a'
@@ -33,11 +34,20 @@ def in_colours(
     "The strokes of each drawing in the same colours, one after another."
     n = drawing.params.shape[1]
     rgb = [colours[i % len(colours)] for i in range(n)]
-    inks = drawing.params.new_ones(drawing.params.shape[:2]) if drawing.ink is None else drawing.ink if drawing.ink.dim() == 2 else drawing.ink.amax(2)
+    inks = (
+        drawing.params.new_ones(drawing.params.shape[:2])
+        if drawing.ink is None
+        else drawing.ink if drawing.ink.dim() == 2 else drawing.ink.amax(2)
+    )
     scenes = []
     for p, ink in zip(drawing.params.detach().cpu(), inks.detach().cpu()):
         some = ink > 0
-        scenes.append(Scene(*drawing.size, 'paint').add(drawing.kind, p[some], [c for c, s in zip(rgb, some) if s], drawing.sigma2, None if drawing.ink is None else ink[some]))
+        scenes.append(
+            Scene(*drawing.size, 'paint').add(
+                drawing.kind, p[some], [c for c, s in zip(rgb, some) if s], drawing.sigma2,
+                None if drawing.ink is None else ink[some],
+            )
+        )
     return scenes
 
 # %% ../nbs/38_drawing_pad.ipynb #bbb4bfe1
@@ -47,8 +57,10 @@ def sharp_image(
     width:int=196, # pixels; the height follows
 )->Image.Image:
     "A scene's strokes with sharp edges, one on top of the other."
-    if width % 1 != 0 or width < 1: raise ValueError(f"width {width} must be a whole number of pixels, 1 or more")
-    k = 3*width/scene.width                                              # drawn three times as large, for smooth edges
+    if width % 1 != 0 or width < 1:
+        raise ValueError(f"width {width} must be a whole number of pixels, 1 or more")
+    # drawn three times as large, for smooth edges
+    k = 3*width/scene.width
     page = Image.new('RGB', (3*width, round(k*scene.height)), 'white')
     pen, middle = ImageDraw.Draw(page), torch.tensor(page.size)/2
     for g in scene.groups:
@@ -57,7 +69,8 @@ def sharp_image(
         for line, rgb, sigma2 in zip((g.vertices().flip(-1)/scene.pitch*k + middle).tolist(), (255*colours).round().int().tolist(), g.sigma2.tolist()):
             wide = (math.pi*sigma2)**.5 / scene.pitch * k
             pen.line([tuple(o) for o in line], tuple(rgb), round(wide))
-            for x, y in line: pen.ellipse([x - wide/2, y - wide/2, x + wide/2, y + wide/2], tuple(rgb))
+            for x, y in line:
+                pen.ellipse([x - wide/2, y - wide/2, x + wide/2, y + wide/2], tuple(rgb))
     return page.resize((width, round(page.height/3)), Image.BOX)
 
 # %% ../nbs/38_drawing_pad.ipynb #9ecd54f7
@@ -67,14 +80,26 @@ def pen_image(
     sigma2:float=1e-2, # squared width of the pen in squared grid units of the image
 )->Tensor: # [1, H, W] bright ink on black
     "A pen's movements as a digit of MNIST."
-    if not 1e-12 < sigma2 < 1: raise ValueError(f"sigma2 {sigma2} must be above 0 and below 1: an image reaches from -1 to 1")
+    if not 1e-12 < sigma2 < 1:
+        raise ValueError(
+            f"sigma2 {sigma2} must be above 0 and below 1: an image reaches from -1 to 1"
+        )
     lines = [torch.as_tensor(s, dtype=torch.float32).reshape(-1, 2) for s in strokes if len(s)]
     if not lines: return torch.zeros(1, *size)
-    points, offsets, pitch = torch.cat(lines), F.pad(torch.tensor([len(o) for o in lines]).cumsum(0), (1, 0)), pixel_pitch(*size)
+    points, offsets, pitch = (
+        torch.cat(lines),
+        F.pad(torch.tensor([len(o) for o in lines]).cumsum(0), (1, 0)),
+        pixel_pitch(*size),
+    )
     low, high = points.amin(0), points.amax(0)
-    points = (points - (low + high)/2) * ((20/28*min(size) - 2*sigma2**.5/pitch) * pitch / (high - low).max().clamp(min=.05))
+    points = (points - (low + high) / 2) * (
+        (20 / 28 * min(size) - 2 * sigma2**0.5 / pitch) * pitch / (high - low).max().clamp(min=0.05)
+    )
     ink = draw(points, size, sigma2, offsets=offsets)[0, 0]
-    middle = [ink.sum(1 - i) @ ((torch.arange(n) - (n - 1)/2) * pitch) / ink.sum() for i, n in enumerate(size)]
+    middle = [
+        ink.sum(1 - i) @ ((torch.arange(n) - (n - 1) / 2) * pitch) / ink.sum()
+        for i, n in enumerate(size)
+    ]
     return draw(points - torch.stack(middle), size, sigma2, offsets=offsets)[0]
 
 # %% ../nbs/38_drawing_pad.ipynb #3f62bebb
@@ -86,7 +111,9 @@ def between(
 )->list: # of M Scenes, every stroke in its own colour
     "Drawings from mixtures of latents."
     device = next(model.parameters()).device
-    z = torch.as_tensor(weights, dtype=torch.float32, device=device) @ model.encode(images.to(device))
+    z = torch.as_tensor(weights, dtype=torch.float32, device=device) @ model.encode(
+        images.to(device)
+    )
     return in_colours(model.decoder.strokes(z))
 
 # %% ../nbs/38_drawing_pad.ipynb #a9c6c28b
@@ -104,9 +131,13 @@ def answer_pen(
 class DrawingPad(anywidget.AnyWidget):
     "A sheet of paper, and beside it the strokes that a network answers with."
     _esm = (files('dsketch_nb')/'static'/'pad.js').read_text(encoding='utf-8')
-    strokes = traitlets.List().tag(sync=True)             # of lists of [row, col], -1 and 1 at the edges of the paper
-    answer, caption = traitlets.Unicode('').tag(sync=True), traitlets.Unicode('').tag(sync=True)     # an SVG, and a line below
-    label = traitlets.Unicode('draw a digit and see the strokes that a network answers with').tag(sync=True)
+    # of lists of [row, col], -1 and 1 at the edges of the paper
+    strokes = traitlets.List().tag(sync=True)
+    # an SVG, and a line below
+    answer, caption = traitlets.Unicode('').tag(sync=True), traitlets.Unicode('').tag(sync=True)
+    label = traitlets.Unicode('draw a digit and see the strokes that a network answers with').tag(
+        sync=True
+    )
     width = traitlets.Int(280).tag(sync=True)             # pixels of each of the two sheets
 
     def __init__(self,
@@ -122,18 +153,30 @@ class DrawingPad(anywidget.AnyWidget):
     def refresh(self, change=None):
         try:
             self.scene, seen = answer_pen(self.model, self.strokes)
-            self.caption = f"{len(self.strokes)} {'stroke' if len(self.strokes) == 1 else 'strokes'} of the pen, answered with {len(self.scene)}" if len(self.scene) else 'draw a digit'
+            self.caption = (
+                f"{len(self.strokes)} {'stroke' if len(self.strokes) == 1 else 'strokes'} of the"
+                f" pen, answered with {len(self.scene)}"
+                if len(self.scene)
+                else 'draw a digit'
+            )
             self.answer = self.scene.to_svg(scale=10)
         except Exception as e: self.caption = f'{type(e).__name__}: {e}'
 
-    @torch.no_grad()
-    def still(self):
-        "Paper and answer side by side."
-        drawn = Scene(self.width, self.width)
-        for s in self.strokes: drawn.add('polylines', torch.tensor(s)[None], sigma2=.0092)
-        left, right = (sharp_image(o, self.width) for o in (drawn, self.scene))
-        sheet = Image.new('RGB', (2*self.width + 16, self.width), '#b3b3b3')
-        sheet.paste(left, (0, 0)); sheet.paste(right, (self.width + 16, 0))
-        return sheet
+# %% ../nbs/38_drawing_pad.ipynb #1731bb55
+@patch
+@torch.no_grad()
+def still(self:DrawingPad)->Image.Image:
+    "Paper and answer side by side."
+    drawn = Scene(self.width, self.width)
+    for s in self.strokes: drawn.add('polylines', torch.tensor(s)[None], sigma2=.0092)
+    left, right = (sharp_image(o, self.width) for o in (drawn, self.scene))
+    sheet = Image.new('RGB', (2*self.width + 16, self.width), '#b3b3b3')
+    sheet.paste(left, (0, 0))
+    sheet.paste(right, (self.width + 16, 0))
+    return sheet
 
-    def _repr_mimebundle_(self, **kwargs): return _with_still(super()._repr_mimebundle_(**kwargs), png(self.still()), f'{self.label}: {self.caption}')
+@patch
+def _repr_mimebundle_(self:DrawingPad, **kwargs):
+    return with_still(
+        anywidget.AnyWidget._repr_mimebundle_(self, **kwargs), png(self.still()), f'{self.label}: {self.caption}'
+    )

@@ -23,9 +23,7 @@ class SimpleMLPEncoder(Encoder):
         super().__init__(size, channels, outputs)
         hidden = whole_number(encoder_hidden, 'encoder_hidden')
         self.layers = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(channels * size[0] * size[1], hidden),
-            nn.ReLU(),
+            nn.Flatten(), nn.Linear(channels * size[0] * size[1], hidden), nn.ReLU(),
             nn.Linear(hidden, outputs),
         )
 
@@ -61,15 +59,8 @@ class SimpleCNNEncoder(_Convolutional):
     "120, then 300 detectors of 5 x 5, each followed by a pool of 2 x 2."
     def __init__(self, size, channels, outputs):
         super().__init__(
-            size,
-            channels,
-            outputs,
-            nn.Conv2d(whole_number(channels, 'channels'), 120, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(120, 300, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
+            size, channels, outputs, nn.Conv2d(whole_number(channels, 'channels'), 120, 5),
+            nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(120, 300, 5), nn.ReLU(), nn.MaxPool2d(2),
         )
 
 # %% ../nbs/31_encoders.ipynb #aaabce7c
@@ -77,15 +68,8 @@ class Conv2DEncoder(_Convolutional):
     "The small one: 10, then 20 detectors of 5 x 5, and whole channels dropped out while training."
     def __init__(self, size, channels, outputs):
         super().__init__(
-            size,
-            channels,
-            outputs,
-            nn.Conv2d(whole_number(channels, 'channels'), 10, 5),
-            nn.MaxPool2d(2),
-            nn.ReLU(),
-            nn.Conv2d(10, 20, 5),
-            nn.Dropout2d(),
-            nn.MaxPool2d(2),
+            size, channels, outputs, nn.Conv2d(whole_number(channels, 'channels'), 10, 5),
+            nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(10, 20, 5), nn.Dropout2d(), nn.MaxPool2d(2),
             nn.ReLU(),
         )
 

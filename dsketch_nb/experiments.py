@@ -23,52 +23,24 @@ from fastcore.meta import delegates
 # %% ../nbs/36_experiments.ipynb #5eab6c4c
 from .autoencoders import AutoEncoder, Decoder, Encoder, VariationalAutoEncoder
 from .classifiers import Classifier, load_classifier
-from dsketch_nb.command import (
-    Parser,
-    add_class_flags,
-    add_flags,
-    build,
-    flags_of,
-    one_line_errors,
-    options,
-    printable,
-    stoppable,
-    whole_number,
-)
+from .command import Parser, add_class_flags, add_flags, build, flags_of, one_line_errors
+from .command import options, printable, stoppable, whole_number
 from .data import DataSet
 from .pictures import load_picture, named_images, open_picture
 from .losses import Loss, ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights
-from dsketch_nb.runs import (
-    check_outputs,
-    listing,
-    provided,
-    read_tensors,
-    reading,
-    replacing,
-    seeded,
-    torch_device,
-    torch_threads,
-)
+from .runs import check_outputs, listing, provided, read_tensors, reading, replacing
+from .runs import seeded, torch_device, torch_threads
 from .scene import PROFILES
 from . import sharp # profiles closest and fitted are known from here on
-from dsketch_nb.training import (
-    DecoderWidths,
-    EpochProgress,
-    Samples,
-    Trainer,
-    evaluate,
-    load_weights,
-    take,
-)
+from .training import DecoderWidths, EpochProgress, Samples, Trainer, evaluate
+from .training import load_weights, take
 from . import decoders, encoders                # known by name from here on
 
 # %% ../nbs/36_experiments.ipynb #f4fa345d
 FAMILIES = dict(encoder=Encoder, decoder=Decoder, dataset=DataSet, loss=Loss)
 CHOICES = dict(
-    encoder='SimpleMLPEncoder',
-    decoder='SinglePassPolyLineDecoder',
-    dataset='Digits',
+    encoder='SimpleMLPEncoder', decoder='SinglePassPolyLineDecoder', dataset='Digits',
     loss='MSELoss',
 )
 
@@ -136,9 +108,7 @@ def build_autoencoder(
 
 def _widths(config):
     return DecoderWidths(
-        config['init_sigma2'],
-        config['final_sigma2'],
-        config['sigma2_factor'],
+        config['init_sigma2'], config['final_sigma2'], config['sigma2_factor'],
         config['sigma2_step'],
     )
 
@@ -204,16 +174,8 @@ def train_autoencoder(
 
 # %% ../nbs/36_experiments.ipynb #3265da8d
 _NEEDED = {
-    'encoder',
-    'decoder',
-    'dataset',
-    'variational',
-    'latent_size',
-    'shape',
-    'init_sigma2',
-    'final_sigma2',
-    'sigma2_factor',
-    'sigma2_step',
+    'encoder', 'decoder', 'dataset', 'variational', 'latent_size', 'shape', 'init_sigma2',
+    'final_sigma2', 'sigma2_factor', 'sigma2_step',
 }
 
 def about_autoencoder(
@@ -448,7 +410,8 @@ def _stems(files):
             for i in itertools.count(1)
             if (n := f"{o.stem}-strokes{'' if i == 1 else f'-{i}'}") not in seen
         )
-        seen.add(name); out.append(name)
+        seen.add(name)
+        out.append(name)
     return out
 
 # %% ../nbs/36_experiments.ipynb #c4c5b0ed
@@ -653,9 +616,16 @@ def _draw_flags(p, argv):
     p.add_argument(
         '--output', required=True, metavar='FOLDER', help='where NAME-strokes.svg goes for each'
     )
-    p.add_argument('--centre', action=argparse.BooleanOptionalAction, default=None,
-        help='cut out one character, scale it to 20/28 of the image and centre it by mass, as in MNIST '
-             '(default: if the network has learned from such images, and a picture is of another size)')
+    p.add_argument(
+        '--centre',
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help=(
+            'cut out one character, scale it to 20/28 of the image and centre it by mass, as in'
+            ' MNIST (default: if the network has learned from such images, and a picture is of'
+            ' another size)'
+        ),
+    )
     add_flags(p, draw_pictures)
 
 def _draw_files(o, argv):

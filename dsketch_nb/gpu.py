@@ -16,31 +16,54 @@ import triton.language as tl
 from .draw import number_bounds, check_values, squared_reach, refuse
 
 # %% ../nbs/02b_gpu.ipynb #d6f21764
-TILE = 16                                                # pixels along a tile's side; a power of 2, and a guess: never timed
-_WARPS = 4                                               # 32 threads each, for the 256 pixels of a tile: another guess
-_NUMBERS = ('V', 'H', 'W', 'first_tile', 'base')         # arguments that are numbers; by itself Triton compiles anew where one is 1, or a multiple of 16
-_kernel = triton.jit(do_not_specialize=_NUMBERS)         # for what is started from outside; what kernels call is plain @triton.jit
+# pixels along a tile's side; a power of 2, and a guess: never timed
+TILE = 16
+# 32 threads each, for the 256 pixels of a tile: another guess
+_WARPS = 4
+# arguments that are numbers; by itself Triton compiles anew where one is 1, or a multiple of 16
+_NUMBERS = ('V', 'H', 'W', 'first_tile', 'base')
+# for what is started from outside; what kernels call is plain @triton.jit
+_kernel = triton.jit(do_not_specialize=_NUMBERS)
 
 # %% ../nbs/02b_gpu.ipynb #1f745029
-FAR32, FAR64 = (tl.constexpr(number_bounds(d)[2]/4) for d in (torch.float32, torch.float64))   # pixels
+# pixels
+FAR32, FAR64 = (tl.constexpr(number_bounds(d)[2]/4) for d in (torch.float32, torch.float64))
 
 @triton.jit
 def _segments(px, reach, offsets, stroke, v, inside, H, W, TILE: tl.constexpr):
-    "The segments that begin at the vertices v: stroke, ends, reach, and the rows of tiles [top, bottom) they reach; top = bottom = 0 where there is none."
+    """The segments that begin at the vertices v: stroke, ends, reach, and the rows of tiles [top,
+    bottom) they reach; top = bottom = 0 where there is none.
+    """
     n = tl.load(stroke + v, inside, 0)
     first, last = tl.load(offsets + n, inside, 0), tl.load(offsets + n + 1, inside, 1) - 1
     u = tl.minimum(v + 1, last)
-    ay, ax, by, bx = tl.load(px + 2*v, inside, 0), tl.load(px + 2*v + 1, inside, 0), tl.load(px + 2*u, inside, 0), tl.load(px + 2*u + 1, inside, 0)
+    ay, ax, by, bx = (
+        tl.load(px + 2 * v, inside, 0), tl.load(px + 2 * v + 1, inside, 0),
+        tl.load(px + 2 * u, inside, 0), tl.load(px + 2 * u + 1, inside, 0),
+    )
     R = tl.load(reach + n, inside, 1)
-    y0, y1 = tl.ceil(tl.maximum(tl.minimum(ay, by) - R, 0)), tl.floor(tl.minimum(tl.maximum(ay, by) + R, H - 1))
-    real = inside & ((v < last) | (first == last)) & (y0 <= y1) & (tl.maximum(ax, bx) + R >= 0) & (tl.minimum(ax, bx) - R <= W - 1)
-    top, bottom = tl.where(real, y0, 0).to(tl.int32) // TILE, tl.where(real, y1 + TILE, 0).to(tl.int32) // TILE
+    y0, y1 = tl.ceil(tl.maximum(tl.minimum(ay, by) - R, 0)), tl.floor(
+        tl.minimum(tl.maximum(ay, by) + R, H - 1)
+    )
+    real = (
+        inside
+        & ((v < last) | (first == last))
+        & (y0 <= y1)
+        & (tl.maximum(ax, bx) + R >= 0)
+        & (tl.minimum(ax, bx) - R <= W - 1)
+    )
+    top, bottom = (
+        tl.where(real, y0, 0).to(tl.int32) // TILE,
+        tl.where(real, y1 + TILE, 0).to(tl.int32) // TILE,
+    )
     return n, ay, ax, by, bx, R, top, bottom
 
 # %% ../nbs/02b_gpu.ipynb #66dd27a5
 @triton.jit
 def _edge(y, my, mx, R, side: tl.constexpr):
-    "The column, counted from a segment's first end, where its capsule ends in row y, also counted from there; side -1 is left, 1 right."
+    """The column, counted from a segment's first end, where its capsule ends in row y, also
+    counted from there; side -1 is left, 1 right.
+    """
     length = tl.sqrt(my*my + mx*mx)
     per_row = 1/tl.where(my != 0, my, 1e-30)
     tilt = R * tl.where(length > 0, mx/tl.where(length > 0, length, 1), 1) * tl.abs(per_row)
@@ -55,7 +78,9 @@ def _tiles_across(ty, ay, ax, by, bx, R, H, W, TILE: tl.constexpr):
     leftmost, rightmost = tl.where(ax < bx, ay, by), tl.where(ax < bx, by, ay)
     left = ax + _edge(tl.minimum(tl.maximum(leftmost, y0), y1) - ay, by - ay, bx - ax, R, -1)
     right = ax + _edge(tl.minimum(tl.maximum(rightmost, y0), y1) - ay, by - ay, bx - ax, R, 1)
-    x0, x1 = tl.ceil(tl.minimum(tl.maximum(left, 0), W)), tl.floor(tl.maximum(tl.minimum(right, W - 1), -1))
+    x0, x1 = tl.ceil(tl.minimum(tl.maximum(left, 0), W)), tl.floor(
+        tl.maximum(tl.minimum(right, W - 1), -1)
+    )
     lo = x0.to(tl.int32) // TILE
     return lo, tl.maximum(tl.where(x0 <= x1, (x1 + TILE).to(tl.int32) // TILE - lo, 0), 0)
 
@@ -69,7 +94,8 @@ def _can_be_drawn(n, scale, colour, alpha, inside, C: tl.constexpr):
     return good
 
 @_kernel
-def _count_tiles(px, reach, offsets, stroke, scale, colour, alpha, count, V, H, W, C: tl.constexpr, TILE: tl.constexpr, BLOCK: tl.constexpr):
+def _count_tiles(px, reach, offsets, stroke, scale, colour, alpha, count, V, H, W, C:
+    tl.constexpr, TILE: tl.constexpr, BLOCK: tl.constexpr):
     "How many tiles each segment reaches."
     v = tl.program_id(0)*BLOCK + tl.arange(0, BLOCK)
     inside = v < V
@@ -86,78 +112,131 @@ def _count_tiles(px, reach, offsets, stroke, scale, colour, alpha, count, V, H, 
 
 # %% ../nbs/02b_gpu.ipynb #e83d8df5
 @_kernel
-def _list_tiles(px, reach, offsets, stroke, image, entry, parts, owner, tile, V, H, W, TILE: tl.constexpr, BLOCK: tl.constexpr):
-    "For each segment and tile it reaches, from entry[v] on: the tile, the stroke, and parts (beside, from the first end, from the second, direction (y, x), 1/length)."
+def _list_tiles(px, reach, offsets, stroke, image, entry, parts, owner, tile, V, H, W, TILE:
+    tl.constexpr, BLOCK: tl.constexpr):
+    """For each segment and tile it reaches, from entry[v] on: the tile, the stroke, and parts
+    (beside, from the first end, from the second, direction (y, x), 1/length).
+    """
     v = tl.program_id(0)*BLOCK + tl.arange(0, BLOCK)
     inside = v < V
     n, ay, ax, by, bx, R, top, bottom = _segments(px, reach, offsets, stroke, v, inside, H, W, TILE)
     my, mx = by - ay, bx - ax
     length = tl.sqrt(my*my + mx*mx)
-    uy, ux = tl.where(length > 0, my/tl.where(length > 0, length, 1), 0), tl.where(length > 0, mx/tl.where(length > 0, length, 1), 1)
+    uy, ux = tl.where(length > 0, my / tl.where(length > 0, length, 1), 0), tl.where(
+        length > 0, mx / tl.where(length > 0, length, 1), 1
+    )
     per = tl.where(length > 1e-10, 1/tl.where(length > 0, length, 1), length*1e20)
-    at, first = tl.load(entry + v, inside, 0), tl.load(image + n, inside, 0).to(tl.int32)*tl.cdiv(H, TILE)*tl.cdiv(W, TILE)
+    at, first = tl.load(entry + v, inside, 0), tl.load(image + n, inside, 0).to(tl.int32) * tl.cdiv(
+        H, TILE
+    ) * tl.cdiv(W, TILE)
     for i in range(tl.max(bottom - top, 0)):
         lo, m = _tiles_across(top + i, ay, ax, by, bx, R, H, W, TILE)
         m = tl.where(top + i < bottom, m, 0)
         for j in range(tl.max(m, 0)):
-            y, x = (top + i)*TILE + TILE//2 - ay, (lo + j)*TILE + TILE//2 - ax        # the tile's middle, from the first end
+            # the tile's middle, from the first end
+            y, x = (top + i)*TILE + TILE//2 - ay, (lo + j)*TILE + TILE//2 - ax
             along, k, on = y*uy + x*ux, at + j, j < m
             tl.store(tile + k, first + (top + i)*tl.cdiv(W, TILE) + lo + j, on)
             tl.store(owner + k, n, on)
             g = parts + 6*k
-            tl.store(g, x*uy - y*ux, on); tl.store(g + 1, along, on); tl.store(g + 2, along - length, on)
-            tl.store(g + 3, uy, on); tl.store(g + 4, ux, on); tl.store(g + 5, per, on)
+            tl.store(g, x*uy - y*ux, on)
+            tl.store(g + 1, along, on)
+            tl.store(g + 2, along - length, on)
+            tl.store(g + 3, uy, on)
+            tl.store(g + 4, ux, on)
+            tl.store(g + 5, per, on)
         at += m
 
 # %% ../nbs/02b_gpu.ipynb #caa01e2c
-_BLOCK = 32                                              # segments that one program counts and lists
+# segments that one program counts and lists
+_BLOCK = 32
 
+# %% ../nbs/02b_gpu.ipynb #d8d6683d
+def _scale(st):
+    "pitch^2 / sigma2 of each stroke; NaN where it cannot be drawn."
+    sigma2, (least, most, far) = st.sigma2.detach(), number_bounds(st.vertices.dtype)
+    scale = st.pitch*st.pitch / sigma2
+    drawn = (
+        (least <= sigma2)
+        & (sigma2 <= most)
+        & (1 / most <= scale)
+        & (scale <= 1 / least)
+    )
+    if st.pitch > 1: drawn = drawn & (st.vertices.detach().abs().max() < far)
+    return torch.where(drawn, scale, torch.nan)
+
+# %% ../nbs/02b_gpu.ipynb #62e678e1
 class _Plan:
-    "The parts of tile i are order[start[i]:start[i+1]], in drawing order; owner says of which stroke."
+    """The parts of tile i are order[start[i]:start[i+1]], in drawing order; owner says of which
+    stroke.
+    """
     def __init__(self, st):
         (H, W), V, dtype, device = st.size, len(st.vertices), st.vertices.dtype, st.vertices.device
         self.offsets, self.image = st.offsets.contiguous(), st.image.contiguous()
-        self.colour, self.alpha = st.colour.detach().contiguous(), st.alpha.detach().contiguous() if st.paint else None
-        sigma2, (least, most, far) = st.sigma2.detach(), number_bounds(dtype)
-        self.scale = st.pitch*st.pitch / sigma2
-        drawn = (least <= sigma2) & (sigma2 <= most) & (1/most <= self.scale) & (self.scale <= 1/least)
-        if st.pitch > 1: drawn = drawn & (st.vertices.detach().abs().max() < far)
-        self.scale = torch.where(drawn, self.scale, torch.nan)
-        self.stroke = torch.repeat_interleave(torch.arange(len(self.image), device=device, dtype=torch.int32), self.offsets.diff(), output_size=V)
+        self.colour, self.alpha = st.colour.detach().contiguous(), (
+            st.alpha.detach().contiguous() if st.paint else None
+        )
+        self.scale = _scale(st)
+        self.stroke = torch.repeat_interleave(
+            torch.arange(len(self.image), device=device, dtype=torch.int32),
+            self.offsets.diff(),
+            output_size=V,
+        )
         px = st.vertices.detach().double() / st.pitch
         px[:, 0] += (H - 1)/2
         px[:, 1] += (W - 1)/2
         reach = (st.sigma2.detach().double() * squared_reach(dtype)).sqrt() / st.pitch
         grid, segments = (triton.cdiv(V, _BLOCK),), (px, reach, self.offsets, self.stroke)
         count = torch.empty(V, dtype=torch.int64, device=device)
-        _count_tiles[grid](*segments, self.scale, self.colour, self.alpha, count, V, H, W, C=self.colour.shape[1], TILE=TILE, BLOCK=_BLOCK, num_warps=1)
+        _count_tiles[grid](
+            *segments, self.scale, self.colour, self.alpha, count, V, H, W, C=self.colour.shape[1],
+            TILE=TILE, BLOCK=_BLOCK, num_warps=1,
+        )
         self.entry = torch.nn.functional.pad(count.cumsum(0), (1, 0))
         P = int(self.entry[-1])                          # the host waits here
         if P < 0: refuse(st)
         tile, owner = (torch.empty(P, dtype=torch.int32, device=device) for _ in range(2))
         self.parts = torch.empty(P, 6, dtype=dtype, device=device)
-        _list_tiles[grid](*segments, self.image, self.entry, self.parts, owner, tile, V, H, W, TILE=TILE, BLOCK=_BLOCK, num_warps=1)
+        _list_tiles[grid](
+            *segments, self.image, self.entry, self.parts, owner, tile, V, H, W, TILE=TILE,
+            BLOCK=_BLOCK, num_warps=1,
+        )
         tile, self.order = tile.sort(stable=True)
-        self.owner, self.tiles = owner[self.order], st.batch * triton.cdiv(H, TILE) * triton.cdiv(W, TILE)
-        self.start = torch.searchsorted(tile, torch.arange(self.tiles + 1, dtype=torch.int32, device=device), out_int32=True)
+        self.owner, self.tiles = owner[self.order], st.batch * triton.cdiv(H, TILE) * triton.cdiv(
+            W, TILE
+        )
+        self.start = torch.searchsorted(
+            tile, torch.arange(self.tiles + 1, dtype=torch.int32, device=device), out_int32=True
+        )
 
 # %% ../nbs/02b_gpu.ipynb #e3f5a8de
 @triton.jit
 def _pixels(tile, like, H, W, TILE: tl.constexpr):
-    "A tile's image, the places of its pixels in the image's plane, whether they are inside, and their way (y, x) from the tile's middle."
+    """A tile's image, the places of its pixels in the image's plane, whether they are inside, and
+    their way (y, x) from the tile's middle.
+    """
     across, down, i = tl.cdiv(W, TILE), tl.cdiv(H, TILE), tl.arange(0, TILE*TILE)
     dy, dx = i // TILE, i % TILE
     y, x = tile // across % down * TILE + dy, tile % across * TILE + dx
     kind: tl.constexpr = like.dtype.element_ty
-    return (tile // (across*down)).to(tl.int64), y*W + x, (y < H) & (x < W), (dy - TILE//2).to(kind), (dx - TILE//2).to(kind)
+    return (
+        (tile // (across * down)).to(tl.int64), y * W + x, (y < H) & (x < W),
+        (dy - TILE // 2).to(kind), (dx - TILE // 2).to(kind),
+    )
 
 @triton.jit
 def _nearest(g, dy, dx):
-    "For a tile's pixels and the part at g: beside a segment's line, beyond its ends, both in pixels, and the nearest point's place on it."
+    """For a tile's pixels and the part at g: beside a segment's line, beyond its ends, both in
+    pixels, and the nearest point's place on it.
+    """
     uy, ux = tl.load(g + 3), tl.load(g + 4)
     along = dy*uy + dx*ux
     from_a, from_b = tl.load(g + 1) + along, tl.load(g + 2) + along
-    return tl.load(g) + (dx*uy - dy*ux), tl.minimum(from_a, 0) + tl.maximum(from_b, 0), tl.minimum(tl.maximum(from_a*tl.load(g + 5), 0), 1)
+    return (
+        tl.load(g) + (dx * uy - dy * ux),
+        tl.minimum(from_a, 0) + tl.maximum(from_b, 0),
+        tl.minimum(tl.maximum(from_a * tl.load(g + 5), 0), 1),
+    )
 
 # %% ../nbs/02b_gpu.ipynb #c7667d5e
 @triton.jit
@@ -165,12 +244,14 @@ def _ink_and_rest(x):
     "exp(-x) and 1 - exp(-x) for 0 <= x <= 80."
     double: tl.constexpr = x.dtype == tl.float64
     k = tl.floor(x*1.4426950408889634 + .5)
-    if double: f = (k*6.93147180369123816490e-01 - x) + k*1.90821492927058770002e-10        # k times the first bits of ln 2 is exact
+    # k times the first bits of ln 2 is exact
+    if double: f = (k*6.93147180369123816490e-01 - x) + k*1.90821492927058770002e-10
     else: f = (k*.693359375 - x) + k*-2.1219444005469057e-4
     p = f*0 + 1
     for n in tl.static_range(14 if double else 8, 1, -1): p = p*f*(1/n) + 1
     p *= f                                               # e^f - 1
-    if double: s = ((1023 - k.to(tl.int64)) << 52).to(tl.float64, bitcast=True)             # 2^-k, written straight into the exponent
+    # 2^-k, written straight into the exponent
+    if double: s = ((1023 - k.to(tl.int64)) << 52).to(tl.float64, bitcast=True)
     else: s = ((127 - k.to(tl.int32)) << 23).to(tl.float32, bitcast=True)
     return s + s*p, (1 - s) - s*p
 
@@ -186,7 +267,8 @@ def _ends_here(owner, k, end, n):
     return tl.load(owner + k + 1, k + 1 < end, -1) != n
 
 @_kernel
-def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
+def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W, C:
+    tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
     "What shows through, and the image, 1 - that."
     tile, c = tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
@@ -208,28 +290,38 @@ def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W, 
 # %% ../nbs/02b_gpu.ipynb #1b37920e
 @triton.jit
 def _nearer(g, k, dy, dx, d2, who, beside, beyond, t):
-    "The least d2 so far, the part it belongs to and `_nearest` of that, after part k at g; the first where they tie."
+    """The least d2 so far, the part it belongs to and `_nearest` of that, after part k at g; the
+    first where they tie.
+    """
     beside_k, beyond_k, t_k = _nearest(g, dy, dx)
     d2_k = beside_k*beside_k + beyond_k*beyond_k
     nearer = d2_k < d2
-    return tl.where(nearer, d2_k, d2), tl.where(nearer, k, who), tl.where(nearer, beside_k, beside), tl.where(nearer, beyond_k, beyond), tl.where(nearer, t_k, t)
+    return (
+        tl.where(nearer, d2_k, d2), tl.where(nearer, k, who), tl.where(nearer, beside_k, beside),
+        tl.where(nearer, beyond_k, beyond), tl.where(nearer, t_k, t),
+    )
 
 @triton.jit
 def _to_ends(sums, order, parts, first, end, who, w, beside, beyond, t, WIDTH: tl.constexpr):
-    "Each part's sums (y, x) for its two ends, from the weights w of the pixels that are nearest to it."
+    """Each part's sums (y, x) for its two ends, from the weights w of the pixels that are nearest
+    to it.
+    """
     for k in range(first, end):
         slot = tl.load(order + k)
         uy, ux, row = tl.load(parts + 6*slot + 3), tl.load(parts + 6*slot + 4), sums + slot*WIDTH
         wb = tl.where(who == k, w*t, 0)
         wa = tl.where(who == k, w, 0) - wb
         q, e = tl.sum(wa*beside), tl.sum(wa*beyond)
-        tl.store(row, e*uy - q*ux); tl.store(row + 1, e*ux + q*uy)                  # turned back
+        tl.store(row, e*uy - q*ux)
+        tl.store(row + 1, e*ux + q*uy)                  # turned back
         q, e = tl.sum(wb*beside), tl.sum(wb*beyond)
-        tl.store(row + 2, e*uy - q*ux); tl.store(row + 3, e*ux + q*uy)
+        tl.store(row + 2, e*uy - q*ux)
+        tl.store(row + 3, e*ux + q*uy)
 
 # %% ../nbs/02b_gpu.ipynb #7706fab4
 @_kernel
-def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad, sums, H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
+def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad, sums, H, W, C:
+    tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
     "Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2 and colour."
     tile, c = tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
@@ -241,7 +333,9 @@ def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad
     first = begin                                        # of this stroke's parts
     for k in range(begin, end):
         n = tl.load(owner + k)
-        d2, who, beside, beyond, t = _nearer(parts + 6*tl.load(order + k), k, dy, dx, d2, who, beside, beyond, t)
+        d2, who, beside, beyond, t = _nearer(
+            parts + 6 * tl.load(order + k), k, dy, dx, d2, who, beside, beyond, t
+        )
         if _ends_here(owner, k, end, n):
             x = tl.minimum(d2*tl.load(scale + n), 80)
             r, rest = _ink_and_rest(x)
@@ -261,13 +355,17 @@ def _sum_rows(rows, start, out, WIDTH: tl.constexpr, WP: tl.constexpr, ROWS: tl.
     i, c, r = tl.program_id(0).to(tl.int64), tl.arange(0, WP)[None, :], tl.arange(0, ROWS)[:, None]
     begin, end = tl.load(start + i), tl.load(start + i + 1)
     total = tl.zeros([ROWS, WP], tl.float64)
-    for k in range(begin, end, ROWS): total += tl.load(rows + (k + r)*WIDTH + c, (k + r < end) & (c < WIDTH), 0)
+    for k in range(begin, end, ROWS):
+        total += tl.load(rows + (k + r)*WIDTH + c, (k + r < end) & (c < WIDTH), 0)
     tl.store(out + i*WIDTH + c, tl.sum(total, 0)[None, :], c < WIDTH)
 
 def _sums_of(rows, start):
     "The sums of the rows start[i] to start[i+1] of a table, in double precision."
     out = torch.empty(len(start) - 1, rows.shape[1], dtype=torch.float64, device=rows.device)
-    _sum_rows[(len(out),)](rows, start, out, WIDTH=rows.shape[1], WP=triton.next_power_of_2(rows.shape[1]), ROWS=16, num_warps=1)
+    _sum_rows[(len(out),)](
+        rows, start, out, WIDTH=rows.shape[1], WP=triton.next_power_of_2(rows.shape[1]), ROWS=16,
+        num_warps=1,
+    )
     return out
 
 def _add_up(st, plan, sums):
@@ -276,13 +374,18 @@ def _add_up(st, plan, sums):
     by_segment = _sums_of(sums, plan.entry)
     by_stroke = _sums_of(by_segment, plan.offsets)
     by_vertex = by_segment[:, :2].clone()
-    by_vertex[1:] += by_segment[:-1, 2:4]                # a segment's second end is the next vertex; a point's second end has received nothing
+    # a segment's second end is the next vertex; a point's second end has received nothing
+    by_vertex[1:] += by_segment[:-1, 2:4]
     by_vertex *= (2/st.pitch * plan.scale)[plan.stroke][:, None]
-    return by_vertex.to(dtype), (by_stroke[:, 4] * plan.scale/st.pitch**2).to(dtype), by_stroke[:, 5:5+C].to(dtype), by_stroke[:, 5+C].to(dtype) if st.paint else None
+    return (
+        by_vertex.to(dtype), (by_stroke[:, 4] * plan.scale / st.pitch**2).to(dtype),
+        by_stroke[:, 5 : 5 + C].to(dtype), by_stroke[:, 5 + C].to(dtype) if st.paint else None,
+    )
 
 # %% ../nbs/02b_gpu.ipynb #d954b1e9
 @_kernel
-def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
+def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W, C:
+    tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
     "Paint on image, which holds the background."
     tile, c = tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
@@ -295,14 +398,19 @@ def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W, 
         d2 = tl.minimum(d2, beside*beside + beyond*beyond)
         if _ends_here(owner, k, end, n):
             a = _ink_and_rest(tl.minimum(d2*tl.load(scale + n), 80))[0] * tl.load(alpha + n)
-            layer += a[None, :] * (tl.load(colour + n.to(tl.int64)*C + c, c < C, 0)[:, None] - layer)
+            layer += a[None, :] * (
+                tl.load(colour + n.to(tl.int64) * C + c, c < C, 0)[:, None] - layer
+            )
             d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
     tl.store(image + q, layer, on)
 
 # %% ../nbs/02b_gpu.ipynb #f8f68408
 @triton.jit
-def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, dx, TILE: tl.constexpr):
-    "Write down what shows through the strokes above each stroke of a tile, at its first part; what shows through all of them."
+def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, dx, TILE:
+    tl.constexpr):
+    """Write down what shows through the strokes above each stroke of a tile, at its first part;
+    what shows through all of them.
+    """
     i = tl.arange(0, TILE*TILE)
     T, d2 = tl.full([TILE*TILE], 1, dy.dtype), tl.full([TILE*TILE], 1e30, dy.dtype)
     for j in range(0, end - begin):
@@ -318,22 +426,32 @@ def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, d
 
 # %% ../nbs/02b_gpu.ipynb #c928979a
 @_kernel
-def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, image, grad, above, sums, first_tile, base, H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
-    "Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2, colour and alpha; image, the background on entry, receives its own."
+def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, image, grad, above, sums, first_tile, base, H, W, C:
+    tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
+    """Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2, colour and
+    alpha; image, the background on entry, receives its own.
+    """
     tile, c = first_tile + tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
-    q, on, i = ((b*C + c)*H*W)[:, None] + at[None, :], (c < C)[:, None] & inside[None, :], tl.arange(0, TILE*TILE)
+    q, on, i = (
+        ((b * C + c) * H * W)[:, None] + at[None, :],
+        (c < C)[:, None] & inside[None, :],
+        tl.arange(0, TILE * TILE),
+    )
     G, layer = tl.load(grad + q, on, 0), tl.load(image + q, on, 0)
     begin, end = tl.load(start + tile), tl.load(start + tile + 1)
     T = _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, dx, TILE)
-    tl.debug_barrier()                                   # all threads of the program have read the background and written their notes
+    # all threads of the program have read the background and written their notes
+    tl.debug_barrier()
     tl.store(image + q, G*T[None, :], on)
     none = tl.full([TILE*TILE], 0, dy.dtype)
     d2, who, beside, beyond, t = none + 1e30, none.to(tl.int32) - 1, none, none, none
     first = begin
     for k in range(begin, end):
         n = tl.load(owner + k)
-        d2, who, beside, beyond, t = _nearer(parts + 6*tl.load(order + k), k, dy, dx, d2, who, beside, beyond, t)
+        d2, who, beside, beyond, t = _nearer(
+            parts + 6 * tl.load(order + k), k, dy, dx, d2, who, beside, beyond, t
+        )
         if _ends_here(owner, k, end, n):
             x, opacity = tl.minimum(d2*tl.load(scale + n), 80), tl.load(alpha + n)
             r = _ink_and_rest(x)[0]
@@ -349,10 +467,13 @@ def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, imag
             d2 = none + 1e30
 
 # %% ../nbs/02b_gpu.ipynb #0af5ac51
-_KEEP = 2**28                                            # bytes of notes that paint takes at once on its way back
+# bytes of notes that paint takes at once on its way back
+_KEEP = 2**28
 
 def _groups(plan, size):
-    "Tiles (first, end) whose notes fit into _KEEP bytes together, or a lone one; the first part of each, and the most parts in any."
+    """Tiles (first, end) whose notes fit into _KEEP bytes together, or a lone one; the first part
+    of each, and the most parts in any.
+    """
     P, room = len(plan.owner), max(_KEEP // (TILE*TILE*size), 1)
     if P <= room: return [(0, plan.tiles, 0)], P
     start, groups, most = plan.start.tolist(), [], 0
@@ -364,7 +485,8 @@ def _groups(plan, size):
     return groups, most
 
 # %% ../nbs/02b_gpu.ipynb #8e54cbe3
-INTERPRETED = not isinstance(_sum_rows, triton.JITFunction)   # on the CPU, an operation at a time: TRITON_INTERPRET=1 was set
+# on the CPU, an operation at a time: TRITON_INTERPRET=1 was set
+INTERPRETED = not isinstance(_sum_rows, triton.JITFunction)
 
 def _blocks(C): return dict(C=C, CP=triton.next_power_of_2(C), TILE=TILE, num_warps=_WARPS)
 
@@ -375,9 +497,13 @@ def forward(
     with torch.cuda.device_of(st.vertices):
         plan = st.plan = _Plan(st)
         if st.background is not None and not st.background.isfinite().all(): check_values(st)
-        lists, image = (plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour), st.canvas()
+        lists, image = (
+            plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour,
+        ), st.canvas()
         if st.paint:
-            _paint_tiles[(plan.tiles,)](*lists, plan.alpha, image, *st.size, **_blocks(image.shape[1]))
+            _paint_tiles[(plan.tiles,)](
+                *lists, plan.alpha, image, *st.size, **_blocks(image.shape[1])
+            )
             return image, image.new_empty(0)
         through = torch.empty_like(image)
         _ink_tiles[(plan.tiles,)](*lists, through, image, *st.size, **_blocks(image.shape[1]))
@@ -392,18 +518,29 @@ def backward(
     "The gradients of what `forward` drew."
     with torch.cuda.device_of(st.vertices):
         plan, grad, C = st.plan or _Plan(st), grad.contiguous(), st.colour.shape[1]
-        lists, image = (plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour), None
+        lists, image = (
+            plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour,
+        ), None
         sums = torch.zeros(len(plan.owner), 5 + C + st.paint, dtype=grad.dtype, device=grad.device)
         if st.paint:
             image, (groups, most) = st.canvas(), _groups(plan, grad.element_size())
             above = torch.empty(most, TILE*TILE, dtype=grad.dtype, device=grad.device)
             for a, b, base in groups:
-                _paint_tiles_backward[(b - a,)](*lists, plan.alpha, image, grad, above, sums, a, base, *st.size, WIDTH=sums.shape[1], **_blocks(C))
-        else: _ink_tiles_backward[(plan.tiles,)](*lists, through, grad, sums, *st.size, WIDTH=sums.shape[1], **_blocks(C))
+                _paint_tiles_backward[(b - a,)](
+                    *lists, plan.alpha, image, grad, above, sums, a, base, *st.size,
+                    WIDTH=sums.shape[1], **_blocks(C),
+                )
+        else:
+            _ink_tiles_backward[(plan.tiles,)](
+                *lists, through, grad, sums, *st.size, WIDTH=sums.shape[1], **_blocks(C)
+            )
         return *_add_up(st, plan, sums), image if st.background is not None else None
 
 # %% ../nbs/02b_gpu.ipynb #b80b34c8
-_POINTERS = dict(px='fp64', reach='fp64', offsets='i64', stroke='i32', count='i64', entry='i64', owner='i32', tile='i32', order='i64', start='i32')
+_POINTERS = dict(
+    px='fp64', reach='fp64', offsets='i64', stroke='i32', count='i64', entry='i64', owner='i32',
+    tile='i32', order='i64', start='i32',
+)
 
 def compile_for(
     capability:int=80, # the kind of GPU: 75 Turing, 80 and 86 Ampere, 89 Ada, 90 Hopper
@@ -411,15 +548,28 @@ def compile_for(
     channels:int=3, # of the image
 )->dict: # kernels by name; asm holds each in every language on the way to machine code ('ptx', 'cubin')
     "Compile every kernel for an NVIDIA GPU, which need not be here."
-    if INTERPRETED: raise RuntimeError("the kernels are interpreted, not compiled: unset TRITON_INTERPRET before Python starts")
+    if INTERPRETED:
+        raise RuntimeError(
+            "the kernels are interpreted, not compiled: unset TRITON_INTERPRET before Python starts"
+        )
     from triton.backends.compiler import GPUTarget
     real, done = {torch.float32: 'fp32', torch.float64: 'fp64'}[dtype], {}
-    known = _blocks(channels) | dict(BLOCK=_BLOCK, WIDTH=channels + 6, WP=triton.next_power_of_2(channels + 6), ROWS=16)
+    known = _blocks(channels) | dict(
+        BLOCK=_BLOCK, WIDTH=channels + 6, WP=triton.next_power_of_2(channels + 6), ROWS=16
+    )
     for kernel in _count_tiles, _list_tiles, _ink_tiles, _ink_tiles_backward, _paint_tiles, _paint_tiles_backward, _sum_rows:
         name, values = kernel.fn.__name__, {k: v for k, v in known.items() if k in kernel.arg_names}
-        types = {k: 'i32' if k in _NUMBERS else '*' + _POINTERS.get(k, real) for k in kernel.arg_names}
+        types = {
+            k: 'i32' if k in _NUMBERS else '*' + _POINTERS.get(k, real) for k in kernel.arg_names
+        }
         if kernel is _sum_rows: types |= dict(start='*i64', out='*fp64')
         if kernel is _list_tiles: types['image'] = '*i64'
-        source = triton.compiler.ASTSource(kernel, types | dict.fromkeys(values, 'constexpr'), values)
-        done[name] = triton.compile(source, target=GPUTarget('cuda', capability, 32), options=dict(num_warps=1 if 'TILE' not in values or 'BLOCK' in values else _WARPS))
+        source = triton.compiler.ASTSource(
+            kernel, types | dict.fromkeys(values, 'constexpr'), values
+        )
+        done[name] = triton.compile(
+            source,
+            target=GPUTarget('cuda', capability, 32),
+            options=dict(num_warps=1 if 'TILE' not in values or 'BLOCK' in values else _WARPS),
+        )
     return done

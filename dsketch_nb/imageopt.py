@@ -25,8 +25,8 @@ from .losses import Loss
 # perceptual losses are known by name, and scenes read SVG, from here on
 from . import perceptual, svg
 from .placement import COUNTS, check_counts, half_extent, random_scene
-from .optimise import (Best, Cosine, ImageOptimiser, LearnWidths, Reseed, Restarts,
-    Sigma2Schedule, aim_of)
+from .optimise import Best, Cosine, ImageOptimiser, LearnWidths, Reseed, Restarts
+from .optimise import Sigma2Schedule, aim_of
 
 # %% ../nbs/20_imageopt.ipynb #2006d9b0
 def _positive(**values):
@@ -57,15 +57,19 @@ class Settings:
     "How to turn an image into strokes."
     def __init__(self,
         width:int=None, # scale the image to this many pixels; none: its own width
-        max_side:int=None, # without a width: scale a larger image down to this many pixels on its longer side
+        # without a width: scale a larger image down to this many pixels on its longer
+        # side
+        max_side:int=None,
         points:int=0, # how many points
         lines:int=0, # how many straight segments
         beziers:int=0, # how many cubic Bézier curves
         crs:int=0, # how many Catmull-Rom splines
         crs_points:int=2, # points that a spline passes through
         compose:str='ink', # ink (multiplies, order-free) or paint (covers, later strokes on top)
-        paper:str='white', # the bare canvas: a colour's name, #rrggbb, or mean for the image's mean colour
-        start:str='random', # where strokes begin: random, or edges (along the image's edges, in its colours)
+        # the bare canvas: a colour's name, #rrggbb, or mean for the image's mean colour
+        paper:str='white',
+        # where strokes begin: random, or edges (along the image's edges, in its colours)
+        start:str='random',
         iters:int=8000, # iterations
         init_sigma2:float=.3025, # squared width of the strokes at the start, in squared pixels
         final_sigma2:float=.3025, # squared width below which the schedule does not go
@@ -74,7 +78,9 @@ class Settings:
         opt_sigma2:bool=False, # learn a width for each stroke instead
         sigma2_lr:float=None, # learning rate of the widths (of log sigma); none: --lr
         restarts:bool=False, # draw strokes anew whose learned width vanishes in the first half
-        reseed:float=0., # eight times on the way, move this share of the strokes, those worth least, to where they are missed
+        # eight times on the way, move this share of the strokes, those worth least, to
+        # where they are missed
+        reseed:float=0.,
         colour:bool=False, # learn a colour for each stroke; otherwise black ink and a grey target
         colour_lr:float=None, # learning rate of colours and opacities; none: --lr
         opacity:float=None, # of each stroke at the start; none: 1, and not learned
@@ -82,7 +88,9 @@ class Settings:
         invert:bool=False, # grey: dark becomes ink; otherwise bright does
         invert_sketch:bool=False, # show the loss the drawing's negative
         optimiser:str='Adam', # any class of torch.optim
-        betas:tuple=(.98, .98), # for optimisers of Adam's kind: how long they remember gradients, and their squares
+        # for optimisers of Adam's kind: how long they remember gradients, and their
+        # squares
+        betas:tuple=(.98, .98),
         lr:float=1e-2, # learning rate
         final_lr:float=1., # learning rates fall along a cosine to this part of themselves
         seed:int=1, # same seed, same machine, same result
@@ -92,8 +100,10 @@ class Settings:
         _check_settings(self)
 
 # %% ../nbs/20_imageopt.ipynb #aa1f2aa9
-_ABOVE_0 = ('init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'lr', 'final_lr', 'sigma2_lr',
-            'colour_lr')
+_ABOVE_0 = (
+    'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'lr', 'final_lr', 'sigma2_lr',
+    'colour_lr',
+)
 
 def _check_settings(self):
     "Refuse what cannot be done, before anything is done."
@@ -125,31 +135,38 @@ def _check_settings(self):
 # %% ../nbs/20_imageopt.ipynb #65a129b0
 PRESETS = {
     'paint': dict(
-        compose='paint', paper='mean', colour=True, max_side=384, lines=1000, iters=500, start='edges',
-        init_sigma2=6.25, opt_sigma2=True, sigma2_lr=.03, opacity=.8, opt_opacity=True, colour_lr=.05,
-        betas=(.9, .95), final_lr=.05, reseed=.08),
+        compose='paint', paper='mean', colour=True, max_side=384, lines=1000, iters=500,
+        start='edges', init_sigma2=6.25, opt_sigma2=True, sigma2_lr=0.03, opacity=0.8,
+        opt_opacity=True, colour_lr=0.05, betas=(0.9, 0.95), final_lr=0.05, reseed=0.08,
+    ),
     'lines': dict(
-        invert=True, max_side=384, lines=2000, iters=500, init_sigma2=1., final_sigma2=1.),
+        invert=True, max_side=384, lines=2000, iters=500, init_sigma2=1.0, final_sigma2=1.0
+    ),
     'sketch': dict(
-        invert=True, max_side=384, lines=1500, iters=300, start='edges', init_sigma2=.5, final_sigma2=.5,
-        opacity=.5, opt_opacity=True, colour_lr=.03, final_lr=.1, reseed=.05),
+        invert=True, max_side=384, lines=1500, iters=300, start='edges', init_sigma2=0.5,
+        final_sigma2=0.5, opacity=0.5, opt_opacity=True, colour_lr=0.03, final_lr=0.1, reseed=0.05,
+    ),
     'plotter': dict(
-        loss='BlurredMSELoss', blur_sigma=2., invert=True, max_side=384, lines=2500, iters=300,
-        start='edges', init_sigma2=.3, final_sigma2=.3, final_lr=.1),
+        loss='BlurredMSELoss', blur_sigma=2.0, invert=True, max_side=384, lines=2500, iters=300,
+        start='edges', init_sigma2=0.3, final_sigma2=0.3, final_lr=0.1,
+    ),
     'paper': {},
 }
 
+# %% ../nbs/20_imageopt.ipynb #e6318117
 _RATES = 'lr', 'colour_lr', 'sigma2_lr'
 
 def preset_values(
     preset, # a key of PRESETS; None: paint, or paper if a loss is named
     loss=None, # a loss, or the name of one; None: the preset's
-    given=(), # names of the settings that the user chooses: strokes of one kind replace the preset's
+    # names of the settings that the user chooses: strokes of one kind replace the preset's
+    given=(),
     drawn:bool=False, # whether it starts from a drawing: short steps, and no stroke is moved away
 )->tuple: # the loss, or its name; values of settings and of the loss's options
     "What a preset says, where the user says nothing."
     preset = preset or ('paper' if loss else 'paint')
-    if preset not in PRESETS: raise ValueError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
+    if preset not in PRESETS:
+        raise ValueError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
     values = dict(PRESETS[preset])
     usual = values.pop('loss', 'MSELoss')
     # not the options of another loss
@@ -201,7 +218,9 @@ def _read_drawing(init, size):
         raise FileNotFoundError(f"{init}: no such file; init needs a drawing, .svg or .safetensors")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter('always')
-        scene = Scene.load(init) if Path(init).suffix == '.safetensors' else Scene.from_svg(init, size)
+        scene = (
+            Scene.load(init) if Path(init).suffix == '.safetensors' else Scene.from_svg(init, size)
+        )
     for w in said: print(w.message, file=sys.stderr)
     return scene
 
@@ -217,7 +236,9 @@ def _from_drawing(init, target, s):
         for g in filter(len, init.groups):
             colour = None if not s.colour else black if g.colour is None else g.colour
             alpha = 1. if g.alpha is None and s.opacity is not None else g.alpha
-            scene.add(g.kind, g.primitive.scaled(g.params, k), colour, g.sigma2*k**2, alpha, g.chords)
+            scene.add(
+                g.kind, g.primitive.scaled(g.params, k), colour, g.sigma2 * k**2, alpha, g.chords
+            )
     return scene.to(target.device)
 
 # %% ../nbs/20_imageopt.ipynb #a9084f08
@@ -253,8 +274,10 @@ def loss_of(
     "A loss from its name and options, or as it is."
     if isinstance(loss, str): return build(Loss.find(loss), flags or {}, channels=channels)
     if flags:
-        raise ValueError(f"there is no option {', '.join(flags)}: options go with the name of a loss, "
-                         "and a loss that is an object has its own")
+        raise ValueError(
+            f"there is no option {', '.join(flags)}: options go with the name of a loss, "
+            "and a loss that is an object has its own"
+        )
     return loss
 
 def _loss_on(loss, device):

@@ -19,8 +19,10 @@ from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
 # %% ../nbs/23_imageopt_command.ipynb #0fcdedbc
-from .command import Parser, add_class_flags, add_flags, flags_of, one_line_errors, options, printable, stoppable, whole_number
-from .runs import accelerator, check_outputs, check_same, check_suffix, claimed, listing, reading, replacing
+from .command import Parser, add_class_flags, add_flags, flags_of, one_line_errors
+from .command import options, printable, stoppable, whole_number
+from .runs import accelerator, check_outputs, check_same, check_suffix, claimed, listing
+from .runs import reading, replacing
 from .scene import Scene
 from .sharp import sharpened
 from .pictures import named_images, open_picture, stem_of
@@ -42,12 +44,14 @@ class Snapshots(Callback):
 
 def save_all(scene, stem):
     "stem.png, stem.pdf and stem.svg; the vectors of paint [fitted](08_sharp.ipynb) to the picture."
-    scene.save_png(f'{stem}.png'); save_vectors(scene, f'{stem}.pdf')
+    scene.save_png(f'{stem}.png')
+    save_vectors(scene, f'{stem}.pdf')
 
 def save_vectors(scene, pdf):
     "A PDF, and an SVG of the same name."
     if scene.compose == 'paint': scene = sharpened(scene)
-    scene.save_pdf(pdf); scene.save_svg(Path(pdf).with_suffix('.svg'))
+    scene.save_pdf(pdf)
+    scene.save_svg(Path(pdf).with_suffix('.svg'))
 
 # %% ../nbs/23_imageopt_command.ipynb #f622762f
 VISIBLE = '.png', '.svg', '.pdf', '.safetensors'     # what is written for each image
@@ -55,7 +59,9 @@ VISIBLE = '.png', '.svg', '.pdf', '.safetensors'     # what is written for each 
 def result_stem(
     image:str|Path, # a file, or the name of a sample
 )->str:
-    "What an image's results are called: its own name without suffix, shortened where a file system would refuse it."
+    """What an image's results are called: its own name without suffix, shortened where a file
+    system would refuse it.
+    """
     stem = kept = stem_of(image)
     if len(os.fsencode(stem)) <= 230: return stem
     while len(os.fsencode(kept)) > 200: kept = kept[:-1]
@@ -67,7 +73,11 @@ def _by_stem(files, same=lambda stem: stem):
     for f in files:
         stem = result_stem(f)
         other = seen.setdefault(same(stem), f)
-        if other is not f: raise ValueError(f"{other} and {f} would both be written as {stem}: rename one, or give them folders of their own")
+        if other is not f:
+            raise ValueError(
+                f"{other} and {f} would both be written as {stem}: rename one, or give them folders"
+                " of their own"
+            )
         out[stem] = f
     return out
 
@@ -76,7 +86,8 @@ def _regardless_of_case(stem): return unicodedata.normalize('NFC', stem).casefol
 # %% ../nbs/23_imageopt_command.ipynb #a3c81a53
 class _Results(Callback):
     "NAME.png, .pdf, .svg and .safetensors, and a line for results.csv; nothing if the run fails."
-    def __init__(self, folder, image): self.stem, self.image = Path(folder)/result_stem(image), image
+    def __init__(self, folder, image):
+        self.stem, self.image = Path(folder)/result_stem(image), image
     def before_fit(self, o): self.start = time.perf_counter()
     @torch.no_grad()
     def after_fit(self, o):
@@ -84,12 +95,16 @@ class _Results(Callback):
         self.seconds, self.stopped = time.perf_counter() - self.start, o.stopped
         save_all(o.scene, self.stem)
         o.scene.save(f'{self.stem}.safetensors')
-        self.row = dict(image=self.image, strokes=len(o.scene), iterations=o.iteration, loss=min(o.history, default=math.nan), psnr=o.psnr(), seconds=round(self.seconds, 2))
+        self.row = dict(
+            image=self.image, strokes=len(o.scene), iterations=o.iteration,
+            loss=min(o.history, default=math.nan), psnr=o.psnr(), seconds=round(self.seconds, 2),
+        )
 
     def add(self):
         "The line, after those that other processes have written."
         path = self.stem.parent/'results.csv'
-        with FileLock(self.stem.parent/'.results.lock'): _write_rows(path, [*_rows_of(path), self.row])
+        with FileLock(self.stem.parent/'.results.lock'):
+            _write_rows(path, [*_rows_of(path), self.row])
 
 # %% ../nbs/23_imageopt_command.ipynb #75665551
 _MEASURES = 'strokes', 'iterations', 'loss', 'psnr', 'seconds'
@@ -98,7 +113,10 @@ def _write_rows(path, rows):
     "Write results.csv; bytes of a name that are no text stay what they are."
     out = io.StringIO(newline='')
     odd = any('\r' in str(r['image']) for r in rows)
-    w = csv.DictWriter(out, ['image', *_MEASURES], lineterminator='\n', quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL)
+    w = csv.DictWriter(
+        out, ['image', *_MEASURES], lineterminator='\n',
+        quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL,
+    )
     w.writeheader()
     w.writerows(rows)
     with replacing(path) as tmp: tmp.write_bytes(out.getvalue().encode('utf-8', 'surrogateescape'))
@@ -110,7 +128,8 @@ def _rows_of(path):
         text = path.read_bytes().decode('utf-8', 'surrogateescape')
         rows = list(csv.DictReader(io.StringIO(text, newline=''), strict=True))
         for r in rows:
-            if set(r) != {'image', *_MEASURES} or not r['image']: raise ValueError('a line is not image, ' + ', '.join(_MEASURES))
+            if set(r) != {'image', *_MEASURES} or not r['image']:
+                raise ValueError('a line is not image, ' + ', '.join(_MEASURES))
             for k in _MEASURES: float(r[k])
     return rows
 
@@ -120,9 +139,13 @@ def _open_folder(folder, resume, config):
     path = folder/'config.json'
     if not path.is_file() and not _rows_of(folder/'results.csv'):
         if resume: raise FileNotFoundError(f"{folder} holds no run to resume: leave --resume out")
-        with replacing(path) as tmp: tmp.write_text(json.dumps(config, indent=1, default=str), encoding='utf-8')
+        with replacing(path) as tmp:
+            tmp.write_text(json.dumps(config, indent=1, default=str), encoding='utf-8')
         return
-    if not resume: raise ValueError(f"{folder} holds a run already: go on with it (--resume), or choose another folder")
+    if not resume:
+        raise ValueError(
+            f"{folder} holds a run already: go on with it (--resume), or choose another folder"
+        )
     with reading(path, 'choose another folder'):
         theirs = json.loads(path.read_text(encoding='utf-8'))
         if not isinstance(theirs, dict): raise ValueError(f"it holds a {type(theirs).__name__}")
@@ -145,7 +168,8 @@ def imageopt_folder(
     check_outputs([folder/f'{stem}{k}' for stem in files for k in VISIBLE], files.values())
     rank, of = (acc.process_index, acc.num_processes) if acc else (0, 1)
     if acc: kwargs['device'] = str(acc.device)
-    if resume and not folder.is_dir(): raise FileNotFoundError(f"{folder} holds no run to resume: leave --resume out")
+    if resume and not folder.is_dir():
+        raise FileNotFoundError(f"{folder} holds no run to resume: leave --resume out")
     kwargs |= dict(loss=preset_values(preset, loss)[0], preset=preset)
     with claimed(folder) if rank == 0 else nullcontext():
         if rank == 0: _begin_folder(folder, files, resume, kwargs)
@@ -154,10 +178,14 @@ def imageopt_folder(
         # nobody adds a line before everybody has read them
         if acc: acc.wait_for_everyone()
         todo = [f for stem, f in files.items() if stem not in done]
-        with listing(folder): _each(todo[rank::of], folder, s.iters, rank == 0, checkpoint_steps, kwargs)
+        with listing(folder):
+            _each(todo[rank::of], folder, s.iters, rank == 0, checkpoint_steps, kwargs)
         if acc: acc.wait_for_everyone()
         rows = _rows_of(folder/'results.csv')
-    if files and not rows and rank == 0 and not any(folder.glob('.*.checkpoint.safetensors')): raise ValueError(f"none of the {len(files)} images can be read: expected files such as .png or .jpg")
+    if files and not rows and rank == 0 and not any(folder.glob('.*.checkpoint.safetensors')):
+        raise ValueError(
+            f"none of the {len(files)} images can be read: expected files such as .png or .jpg"
+        )
     return rows
 
 # %% ../nbs/23_imageopt_command.ipynb #03b7d5a3
@@ -168,7 +196,9 @@ def _settings_of(preset, loss, checkpoint_steps, kwargs):
     s = Settings(**{k: v for k, v in values.items() if k in options(Settings)})
     check_counts(s.crs_points, s.init_sigma2, **{k: getattr(s, k) for k in COUNTS.values()})
     whole_number(checkpoint_steps, 'checkpoint_steps')
-    loss_of(name, 3 if s.colour else 1, {k: v for k, v in values.items() if k not in options(Settings)})
+    loss_of(
+        name, 3 if s.colour else 1, {k: v for k, v in values.items() if k not in options(Settings)}
+    )
     return s
 
 def _begin_folder(folder, files, resume, config):
@@ -192,7 +222,11 @@ def _each(files, folder, iters, show, checkpoint_steps, kwargs):
                 bar.write(f'skipped {printable(str(e))}', file=sys.stderr)
                 continue
             results, path = _Results(folder, f), folder/f'.{result_stem(f)}.checkpoint.safetensors'
-            imageopt(image, callbacks=[Progress(bar), results, Checkpoint(path, checkpoint_steps)], **kwargs)
+            imageopt(
+                image,
+                callbacks=[Progress(bar), results, Checkpoint(path, checkpoint_steps)],
+                **kwargs,
+            )
             if results.stopped:
                 bar.write(f'{folder} holds all up to here: go on with --resume', file=sys.stderr)
                 return
@@ -200,41 +234,96 @@ def _each(files, folder, iters, show, checkpoint_steps, kwargs):
             path.unlink(missing_ok=True)
 
 # %% ../nbs/23_imageopt_command.ipynb #6fecd61c
-OUTPUTS = dict(target_raster='PNG of the target', init_raster='PNG of the start', final_raster='PNG of the result', init_pdf='PDF of the start, and an SVG of the same name',
-               final_pdf='PDF of the result, and an SVG of the same name', animation='film of strokes finding their places: .gif, .webp, .png, or .mp4 where ffmpeg is', film='film of the result drawing itself: .svg, .gif, .webp, .png, or .mp4 where ffmpeg is',
-               scene='the result as a scene, for Scene.load', live='HTML page that shows the result and goes on, in any browser, without a network; without a FILE, IMAGE-live.html',
-               plot='SVG for a plotter, in millimetres, its lines in an order that keeps the way of the pen short')
+OUTPUTS = dict(
+    target_raster='PNG of the target',
+    init_raster='PNG of the start',
+    final_raster='PNG of the result',
+    init_pdf='PDF of the start, and an SVG of the same name',
+    final_pdf='PDF of the result, and an SVG of the same name',
+    animation='film of strokes finding their places: .gif, .webp, .png, or .mp4 where ffmpeg is',
+    film='film of the result drawing itself: .svg, .gif, .webp, .png, or .mp4 where ffmpeg is',
+    scene='the result as a scene, for Scene.load',
+    live=(
+        'HTML page that shows the result and goes on, in any browser, without a network; without a'
+        ' FILE, IMAGE-live.html'
+    ),
+    plot=(
+        'SVG for a plotter, in millimetres, its lines in an order that keeps the way of the pen'
+        ' short'
+    ),
+)
 
+# %% ../nbs/23_imageopt_command.ipynb #ea135ec8
+def _add_outputs(p):
+    "The flags that say what is written, and where."
+    out = p.add_argument_group(
+        'what is written; with none of these, IMAGE-strokes.png, .pdf and .svg in the current'
+        ' folder (IMAGE-strokes-2 where those are there already)'
+    )
+    for k, text in OUTPUTS.items():
+        out.add_argument(
+            '--' + k.replace('_', '-'), metavar='FILE', help=text,
+            **dict(nargs='?', const='') if k == 'live' else {},
+        )
+    out.add_argument('--snapshots-path', metavar='FOLDER', help='PNG, PDF and SVG on the way')
+    out.add_argument(
+        '--snapshots-steps', type=int, default=1000, help='every so many iterations (default 1000)'
+    )
+    add_flags(p.add_argument_group('for --plot'), plot_svg, skip=('order',))
+    many = p.add_argument_group('one image or many, into a folder')
+    many.add_argument('--output', metavar='FOLDER', help=docments(imageopt_folder)['output'])
+    many.add_argument(
+        '--resume',
+        action='store_true',
+        help=docments(imageopt_folder)['resume'].replace('`output`', 'the folder'),
+    )
+    many.add_argument(
+        '--checkpoint-steps', type=int, default=100,
+        help=docments(imageopt_folder)['checkpoint_steps'] + ' (default 100)',
+    )
+
+# %% ../nbs/23_imageopt_command.ipynb #b3832cee
 def _parser(argv):
     "The command line that goes with the loss and the preset which it names."
     p = Parser('imageopt', description=imageopt.__doc__)
-    p.add_argument('image', nargs='+', help='an image, - for standard input, sample:china or sample:flower; with --output also several, folders, or patterns')
+    p.add_argument(
+        'image',
+        nargs='+',
+        help=(
+            'an image, - for standard input, sample:china or sample:flower; with --output also'
+            ' several, folders, or patterns'
+        ),
+    )
     p.add_argument('--preset', choices=list(PRESETS), help=docments(imageopt)['preset'])
-    p.add_argument('--init', metavar='DRAWING', help='start from the strokes of a file, .svg or .safetensors, in place of random ones')
+    p.add_argument(
+        '--init',
+        metavar='DRAWING',
+        help='start from the strokes of a file, .svg or .safetensors, in place of random ones',
+    )
     with one_line_errors(p):
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
         counts = set(COUNTS.values())
         for f in ('preset', 'loss', 'init', *counts): first.add_argument(f'--{f}', nargs='?')
         named = first.parse_known_args(argv)[0]
-        loss, values = preset_values(named.preset if named.preset in PRESETS else None, named.loss,
-                                     {k for k in counts if getattr(named, k) is not None}, bool(named.init))
-    p.add_argument('--loss', default=loss, metavar='LOSS', help=f"what the strokes are asked for: {', '.join(sorted(Loss.known))} (default {loss})")
+        loss, values = preset_values(
+            named.preset if named.preset in PRESETS else None, named.loss,
+            {k for k in counts if getattr(named, k) is not None}, bool(named.init),
+        )
+    p.add_argument(
+        '--loss', default=loss, metavar='LOSS',
+        help=f"what the strokes are asked for: {', '.join(sorted(Loss.known))} (default {loss})",
+    )
     add_flags(p, Settings, **values)
-    out = p.add_argument_group('what is written; with none of these, IMAGE-strokes.png, .pdf and .svg in the current folder (IMAGE-strokes-2 where those are there already)')
-    for k, text in OUTPUTS.items(): out.add_argument('--' + k.replace('_', '-'), metavar='FILE', help=text, **dict(nargs='?', const='') if k == 'live' else {})
-    out.add_argument('--snapshots-path', metavar='FOLDER', help='PNG, PDF and SVG on the way')
-    out.add_argument('--snapshots-steps', type=int, default=1000, help='every so many iterations (default 1000)')
-    add_flags(p.add_argument_group('for --plot'), plot_svg, skip=('order',))
-    many = p.add_argument_group('one image or many, into a folder')
-    many.add_argument('--output', metavar='FOLDER', help=docments(imageopt_folder)['output'])
-    many.add_argument('--resume', action='store_true', help=docments(imageopt_folder)['resume'].replace('`output`', 'the folder'))
-    many.add_argument('--checkpoint-steps', type=int, default=100, help=docments(imageopt_folder)['checkpoint_steps'] + ' (default 100)')
+    _add_outputs(p)
     add_class_flags(p, argv, loss=Loss)
     p.set_defaults(**{k: v for k, v in values.items() if k not in options(Settings)})
     return p
 
 # %% ../nbs/23_imageopt_command.ipynb #a8659649
-_SUFFIXES = dict(target_raster='.png', init_raster='.png', final_raster='.png', init_pdf='.pdf', final_pdf='.pdf', scene='.safetensors', plot='.svg', live='.html')
+_SUFFIXES = dict(
+    target_raster='.png', init_raster='.png', final_raster='.png', init_pdf='.pdf',
+    final_pdf='.pdf', scene='.safetensors', plot='.svg', live='.html',
+)
 
 class _NotNow(Exception): "Raised within `replacing`, so that nothing is replaced."
 
@@ -243,12 +332,22 @@ def _check_writable(path):
     with suppress(_NotNow), replacing(path): raise _NotNow
 
 class _Outputs(Callback):
-    "What the command's flags ask to be written; of a run that fails, only what was there before it began."
+    """What the command's flags ask to be written; of a run that fails, only what was there before
+    it began.
+    """
     def __init__(self, o): self.o = o
     def before_fit(self, opt):
         if self.o.target_raster:
             with replacing(self.o.target_raster) as tmp:
-                Image.fromarray((opt.target.cpu()*255).round().byte().expand(3, -1, -1).movedim(0, -1).contiguous().numpy()).save(tmp, 'PNG')
+                Image.fromarray(
+                    (opt.target.cpu() * 255)
+                    .round()
+                    .byte()
+                    .expand(3, -1, -1)
+                    .movedim(0, -1)
+                    .contiguous()
+                    .numpy()
+                ).save(tmp, 'PNG')
         if self.o.init_raster: opt.scene.save_png(self.o.init_raster)
         if self.o.init_pdf: save_vectors(opt.scene, self.o.init_pdf)
     def after_fit(self, opt):
@@ -281,22 +380,30 @@ def _check_files(o):
     if o.film: check_film(o.film, ('.svg', *FILMS))
     written = [getattr(o, k) for k in OUTPUTS if getattr(o, k)]
     written += [Path(o).with_suffix('.svg') for o in (o.init_pdf, o.final_pdf) if o]
-    if o.snapshots_path and Path(o.snapshots_path).is_dir(): written += Path(o.snapshots_path).glob('snapshot_*')
+    if o.snapshots_path and Path(o.snapshots_path).is_dir():
+        written += Path(o.snapshots_path).glob('snapshot_*')
     values = [v for k, v in vars(o).items() if k not in OUTPUTS and isinstance(v, str)]
     read = ['/dev/stdin' if o.image == '-' else o.image, *values]
     check_outputs(written, [v for v in read if os.path.isfile(v)])
     for path in written: _check_writable(path)
 
+# %% ../nbs/23_imageopt_command.ipynb #6bc9986e
 def _outputs(o):
     "The callbacks and files that the flags ask for."
     if o.resume: raise ValueError("resume needs --output FOLDER: that is where a run is kept")
-    if len(files := named_images(o.image)) != 1: raise ValueError(f"{len(files)} images need a folder to be written to: say --output FOLDER")
+    if len(files := named_images(o.image)) != 1:
+        raise ValueError(f"{len(files)} images need a folder to be written to: say --output FOLDER")
     o.image = files[0]
     if o.live == '': o.live = _unused(f'{result_stem(o.image)}-live', '.html')
     if not any(getattr(o, k) for k in OUTPUTS) and not o.snapshots_path: _default_outputs(o)
     if o.plot:
-        plot_svg(Scene(2, 2), **flags_of(o, plot_svg))          # refuse a pen of no width before the work
-        if len(o.pens) > 1 and not o.colour: print('without --colour every stroke is black: one of the pens draws them all', file=sys.stderr)
+        # refuse a pen of no width before the work
+        plot_svg(Scene(2, 2), **flags_of(o, plot_svg))
+        if len(o.pens) > 1 and not o.colour:
+            print(
+                'without --colour every stroke is black: one of the pens draws them all',
+                file=sys.stderr,
+            )
     _check_files(o)
     callbacks = [Progress(), _Outputs(o)]
     if o.snapshots_path:
@@ -309,9 +416,19 @@ def _outputs(o):
 def _into_folder(o, flags):
     "The command for a folder."
     for k in (*OUTPUTS, 'snapshots_path', 'init'):
-        if getattr(o, k): raise ValueError(f"{k.replace('_', '-')} names one file, and --output a folder for all: leave one of them out")
-    rows = imageopt_folder(o.image, o.output, o.loss, o.preset, o.resume, o.checkpoint_steps, **flags)
-    if rows: print(f"{len(rows)} images in {o.output}, {sum(float(r['psnr']) for r in rows)/len(rows):.2f} dB on average: see results.csv")
+        if getattr(o, k):
+            raise ValueError(
+                f"{k.replace('_', '-')} names one file, and --output a folder for all: leave one of"
+                " them out"
+            )
+    rows = imageopt_folder(
+        o.image, o.output, o.loss, o.preset, o.resume, o.checkpoint_steps, **flags
+    )
+    if rows:
+        print(
+            f"{len(rows)} images in {o.output}, {sum(float(r['psnr']) for r in rows)/len(rows):.2f}"
+            " dB on average: see results.csv"
+        )
 
 def _run(o):
     "From parsed flags to files."
@@ -320,7 +437,11 @@ def _run(o):
     if o.output: return _into_folder(o, flags)
     callbacks, picture = _outputs(o), ImageOps.exif_transpose(open_picture(o.image))
     if o.width is None and o.max_side and max(picture.size) > o.max_side:
-        print(f"{printable(o.image)}: {picture.width} x {picture.height} pixels are scaled to {o.max_side} on the longer side; --width or --max-side ask for another size", file=sys.stderr)
+        print(
+            f"{printable(o.image)}: {picture.width} x {picture.height} pixels are scaled to"
+            f" {o.max_side} on the longer side; --width or --max-side ask for another size",
+            file=sys.stderr,
+        )
     if o.animation: callbacks.append(frames := Frames())
     with listing(o.snapshots_path) if o.snapshots_path else nullcontext():
         scene = imageopt(picture, o.loss, o.preset, callbacks, o.init, **flags)
@@ -329,7 +450,9 @@ def _run(o):
 
 # %% ../nbs/23_imageopt_command.ipynb #afd35837
 def main(argv=None):
-    "The command `imageopt`: one line and exit code 2 for bad input; Ctrl-C or SIGTERM writes the best so far."
+    """The command `imageopt`: one line and exit code 2 for bad input; Ctrl-C or SIGTERM writes the
+    best so far.
+    """
     parser = _parser(argv)
     o = parser.parse_args(argv)
     with one_line_errors(parser, MissingWeights, ImportError), stoppable(): _run(o)

@@ -31,7 +31,7 @@ from .placement import COUNTS, check_counts, random_params, removal_cost, stroke
 from .runs import torch_device, torch_optimiser, torch_threads
 from .runs import replacing
 from .scene import Scene
-from .widgets import Picture, _img, _with_still, control, png, to_image
+from .widgets import Picture, image_tag, with_still, control, png, to_image
 
 # %% ../nbs/22_live.ipynb #6cc87a52
 class Thinned:
@@ -50,7 +50,8 @@ class Thinned:
         self.most = most
         while len(self.kept) > most:
             self.stride *= 2
-            self.kept = [o for o in self.kept if self.wants(o[0])]   # a new list: whoever reads the old one in another thread is not disturbed
+            # a new list: whoever reads the old one in another thread is not disturbed
+            self.kept = [o for o in self.kept if self.wants(o[0])]
 
 # %% ../nbs/22_live.ipynb #202677d2
 class Moment(NamedTuple):
@@ -69,24 +70,37 @@ class _Record(Callback):
     def after_loss(self, o):
         o.history.clear()                                       # it would grow for ever
         self.run.curve.add(o.iteration, o.loss)
-        if self.run.past.wants(o.iteration): self.run.past.add(o.iteration, Moment(o.iteration, o.loss, copy.deepcopy(o.scene)))
+        if self.run.past.wants(o.iteration):
+            self.run.past.add(o.iteration, Moment(o.iteration, o.loss, copy.deepcopy(o.scene)))
 
 # %% ../nbs/22_live.ipynb #9096029e
-LIVE = dict(width=200, lines=500, colour=True, opacity=1., compose='ink', lr=.01)     # unless something else is asked for
-CLOCKED = ('iters', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'opt_sigma2', 'sigma2_lr', 'restarts', 'reseed', 'final_lr', 'invert_sketch')
+# unless something else is asked for
+LIVE = dict(width=200, lines=500, colour=True, opacity=1., compose='ink', lr=.01)
+CLOCKED = (
+    'iters', 'init_sigma2', 'final_sigma2', 'sigma2_factor', 'sigma2_step', 'opt_sigma2',
+    'sigma2_lr', 'restarts', 'reseed', 'final_lr', 'invert_sketch',
+)
 
 def _check_number(name, value):
-    if isinstance(value, bool) or not isinstance(value, Real): raise ValueError(f"{name} {value!r} must be a number above 0")
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{name} {value!r} must be a number above 0")
 
 def _settings(sigma2, values):
     "`Settings` for a run that a hand steers."
     for k in values:
         if k in CLOCKED or k not in options(Settings):
-            raise ValueError(f"a live run has no setting {k}: expected one of sigma2, {', '.join(o for o in options(Settings) if o not in CLOCKED)}")
+            raise ValueError(
+                f"a live run has no setting {k}: expected one of sigma2,"
+                f" {', '.join(o for o in options(Settings) if o not in CLOCKED)}"
+            )
     for k, v in dict(sigma2=sigma2, lr=values.get('lr', 1.)).items(): _check_number(k, v)
-    if values.get('opacity', 1.) is None: raise ValueError("opacity None: a live run needs opacities, to find strokes of little worth; 1 is opaque")
+    if values.get('opacity', 1.) is None:
+        raise ValueError(
+            "opacity None: a live run needs opacities, to find strokes of little worth; 1 is opaque"
+        )
     return Settings(init_sigma2=sigma2, final_sigma2=sigma2, **values)
 
+# %% ../nbs/22_live.ipynb #19e0298c
 class LiveRun:
     "An optimisation that can be stepped, looked at and changed. No threads."
     def __init__(self,
@@ -94,12 +108,18 @@ class LiveRun:
         loss='MSELoss', # a loss, or the name of one
         sigma2:float=1., # squared width of every stroke, in squared pixels
         memory:float=64e6, # bytes that the moments of the past may take
-        **settings, # other fields of Settings; if none says otherwise, 500 lines in colour, 200 pixels wide
+        # other fields of Settings; if none says otherwise, 500 lines in colour, 200
+        # pixels wide
+        **settings,
     ):
-        kinds = {k: 0 for k in ['lines'] if set(COUNTS.values()) & set(settings)}     # 500 lines only if nothing else is asked for
-        self.loss, self.sigma2, self.memory, self.settings = loss, sigma2, memory, LIVE | kinds | settings
+        # 500 lines only if nothing else is asked for
+        kinds = {k: 0 for k in ['lines'] if set(COUNTS.values()) & set(settings)}
+        self.loss, self.sigma2, self.memory, self.settings = (
+            loss, sigma2, memory, LIVE | kinds | settings,
+        )
         s = _settings(sigma2, self.settings)
-        if not memory >= 0: raise ValueError(f"memory {memory} must be a number of bytes, 0 or more")
+        if not memory >= 0:
+            raise ValueError(f"memory {memory} must be a number of bytes, 0 or more")
         self.device = torch_device(s.device)
         target = load_picture(image, s.width, s.colour, s.max_side)
         self.target = (target if s.colour or s.invert else 1 - target).to(self.device)
@@ -109,7 +129,10 @@ class LiveRun:
 # %% ../nbs/22_live.ipynb #085f566d
 def _loss_fn(loss, target):
     "A loss where the target is."
-    if not callable(loss) and not isinstance(loss, str): raise ValueError(f"loss {loss!r} is no loss: pass a name such as 'MSELoss', or a function of two images")
+    if not callable(loss) and not isinstance(loss, str):
+        raise ValueError(
+            f"loss {loss!r} is no loss: pass a name such as 'MSELoss', or a function of two images"
+        )
     loss = loss_of(loss, len(target))
     return loss.to(target.device) if isinstance(loss, nn.Module) else loss
 
@@ -119,15 +142,26 @@ def reset(self:LiveRun):
     s = _settings(self.sigma2, self.settings)
     loss, scene = _loss_fn(self.loss, self.target), first_scene(self.target, s)
     optimiser = torch_optimiser(s.optimiser, s.betas)(parameter_groups(scene, s), lr=s.lr)
-    self.rates = [g['lr']/s.lr for g in optimiser.param_groups]                # colours may learn at a multiple of the places' rate
-    self.g = torch.Generator().manual_seed(s.seed + 2**33)                     # for strokes that join later
+    # colours may learn at a multiple of the places' rate
+    self.rates = [g['lr']/s.lr for g in optimiser.param_groups]
+    # for strokes that join later
+    self.g = torch.Generator().manual_seed(s.seed + 2**33)
     self.past, self.curve, self.marks = Thinned(self._most(scene)), Thinned(300), []
     self.o = ImageOptimiser(scene, self.target, loss, optimiser, [_Record(self)])
 
 @patch
 def _most(self:LiveRun, scene):
     "How many moments fit into `memory`; 100 are enough for a slider."
-    return int(min(max(min(self.memory, 1e15) // sum(p.numel()*p.element_size() for p in scene.parameters()), 2), 100))
+    return int(
+        min(
+            max(
+                min(self.memory, 1e15)
+                // sum(p.numel() * p.element_size() for p in scene.parameters()),
+                2,
+            ),
+            100,
+        )
+    )
 
 @patch(as_prop=True)
 def iteration(self:LiveRun)->int:
@@ -164,23 +198,35 @@ def _resize(self:LiveRun, kind, n):
     if k < 0: kept = removal_cost(self.scene, self.target, self.g)[i].argsort()[-k:].sort().values
     k = max(k, 0)
     if s.start == 'edges':
-        with torch.no_grad(): wrong = blur((self.scene.draw() - self.target).square().sum(0)[None, None], 2.)[0, 0]
+        with torch.no_grad():
+            wrong = blur((self.scene.draw() - self.target).square().sum(0)[None, None], 2.)[0, 0]
         params, colour = strokes_along(kind, k, self.target, wrong, self.g, crs_points=s.crs_points)
-    else: params, colour = random_params(kind, k, self.o.half.cpu(), self.g, s.crs_points), torch.rand(k, 3, generator=self.g)
+    else:
+        params, colour = random_params(
+            kind, k, self.o.half.cpu(), self.g, s.crs_points
+        ), torch.rand(k, 3, generator=self.g)
     like = group.params.new_ones(k)
-    regroup(self.o, group, kept, params=params, colour=colour, sigma2=like*self.sigma2*self.scene.pitch**2, alpha=like*s.opacity)
+    regroup(
+        self.o, group, kept, params=params, colour=colour,
+        sigma2=like * self.sigma2 * self.scene.pitch**2, alpha=like * s.opacity,
+    )
     self.past.limit(self._most(self.scene))
 
 # %% ../nbs/22_live.ipynb #addc8fae
 @patch
 def set(self:LiveRun,
-    **changes, # sigma2, lr, loss, compose, or how many lines, points, beziers, crs (of kinds that are there)
+    # sigma2, lr, loss, compose, or how many lines, points, beziers, crs (of kinds that are
+    # there)
+    **changes,
 ):
     "New settings from the next step on; all of them, or none if one of them is wrong."
     kinds = {COUNTS[g.kind]: g.kind for g in self.scene.groups}
     allowed = ('sigma2', 'lr', 'loss', 'compose', *kinds)
     for k, v in changes.items():
-        if k not in allowed: raise ValueError(f"{k} cannot be changed on the way: expected one of {', '.join(allowed)}")
+        if k not in allowed:
+            raise ValueError(
+                f"{k} cannot be changed on the way: expected one of {', '.join(allowed)}"
+            )
         if k in kinds: whole_number(v, k)                           # one stroke of each kind stays
     sigma2 = changes.get('sigma2', self.sigma2)
     settings = self.settings | {k: v for k, v in changes.items() if k not in ('sigma2', 'loss')}
@@ -188,7 +234,9 @@ def set(self:LiveRun,
     check_counts(s.crs_points, sigma2, **{k: settings[k] for k in kinds})
     loss = _loss_fn(changes['loss'], self.target) if 'loss' in changes else self.o.loss_fn
     # nothing is wrong
-    self.sigma2, self.settings, self.loss, self.o.loss_fn, self.scene.compose = sigma2, settings, changes.get('loss', self.loss), loss, s.compose
+    self.sigma2, self.settings, self.loss, self.o.loss_fn, self.scene.compose = (
+        sigma2, settings, changes.get('loss', self.loss), loss, s.compose,
+    )
     with torch.no_grad():
         for g in self.scene.groups: g.sigma2.fill_(sigma2 * self.scene.pitch**2)
     for g, rate in zip(self.o.optimiser.param_groups, self.rates): g['lr'] = s.lr*rate
@@ -200,24 +248,36 @@ def set(self:LiveRun,
 def _mark(name, value):
     "A change in few words."
     if name == 'loss': return value if isinstance(value, str) else type(value).__name__
-    return value if name == 'compose' else f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
+    return (
+        value
+        if name == 'compose'
+        else f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
+    )
 
 # %% ../nbs/22_live.ipynb #4f1861d7
 _at_work = weakref.WeakSet()
 
+# %% ../nbs/22_live.ipynb #6bb0877d
 class Runner:
     "Drives a run (`step`, `look`, `reset`, `set`, `iteration`) in a thread of its own."
     def __init__(self,
         run, # from here on, only the thread touches it
-        show=None, # called in the thread without arguments when there is something new to see: after each request, and `fps` times a second
+        # called in the thread without arguments when there is something new to see: after
+        # each request, and `fps` times a second
+        show=None,
         fps:float=15., # how often to show a run that goes on
-        iters:int=3000, # a start ends after so many iterations, so that a forgotten one does not go on for ever
+        # a start ends after so many iterations, so that a forgotten one does not go on
+        # for ever
+        iters:int=3000,
     ):
         for k, v in dict(fps=fps, iters=iters).items():
             if not v > 0: raise ValueError(f"{k} {v} must be above 0")
-        self.run, self.show, self.fps, self.iters, self.until, self.due = run, show, fps, iters, 0, 0.
+        self.run, self.show, self.fps, self.iters, self.until, self.due = (
+            run, show, fps, iters, 0, 0.0,
+        )
         self.running = self.closed = False
-        self.error = self.latest = None                        # what went wrong since the last request that went well; the last Moment seen
+        # what went wrong since the last request that went well; the last Moment seen
+        self.error = self.latest = None
         self._lock, self._asked, self._thread = threading.Lock(), deque(), None
         _at_work.add(self)
 
@@ -234,7 +294,15 @@ class Runner:
 
     @property
     def state(self)->str: # 'getting ready' (before the first look), 'running', 'paused' or 'closed'
-        return 'closed' if self.closed else 'running' if self.running else 'paused' if self.latest or self.error else 'getting ready'
+        return (
+            'closed'
+            if self.closed
+            else (
+                'running'
+                if self.running
+                else 'paused' if self.latest or self.error else 'getting ready'
+            )
+        )
 
 # %% ../nbs/22_live.ipynb #9129dcfb
 @patch
@@ -255,7 +323,8 @@ def _answer(self:Runner, f, future):
     try: result = f()
     except BaseException as e: error = e
     self.error = error
-    if not self._asked: self._publish()                        # of many requests in a row, the last one is shown
+    # of many requests in a row, the last one is shown
+    if not self._asked: self._publish()
     future.set_exception(error) if error else future.set_result(result)
 
 @patch
@@ -312,7 +381,8 @@ def set(self:Runner, **changes)->Future:
 
 # %% ../nbs/22_live.ipynb #7217d9ca
 @patch
-def wait(self:Runner, seconds:float=None)->bool: # False if it is still at work after so many seconds
+# False if it is still at work after so many seconds
+def wait(self:Runner, seconds:float=None)->bool:
     "Until nothing is left to do."
     thread = self._thread
     if thread and thread is not threading.current_thread(): thread.join(seconds)
@@ -339,7 +409,8 @@ def curve_svg(
     size:tuple=(300, 170), # (width, height) in pixels
 )->str: # an <svg> for an HTML page
     "A loss as it falls."
-    if len(size) != 2 or not all(0 < o < math.inf for o in size): raise ValueError(f"size {size} must be (width, height) in pixels")
+    if len(size) != 2 or not all(0 < o < math.inf for o in size):
+        raise ValueError(f"size {size} must be (width, height) in pixels")
     losses = [(i, o) for i, o in losses if math.isfinite(o)]
     if not losses: return ''
     w, h, log = *size, min(o for _, o in losses) > 0
@@ -351,13 +422,25 @@ def curve_svg(
     out = [f'<svg role="img" aria-label="{words}" viewBox="0 0 {w} {h}" width="{w}" height="{h}" '
            'style="max-width: 100%; height: auto; font: 11px sans-serif" fill="currentColor">']
     for j, (i, text) in enumerate(marks):
-        out.append(f'<path d="M{x(i):.1f} 16V{h-16}" stroke="currentColor" stroke-opacity=".5" stroke-dasharray="2 3"/>'
-                   f'<text x="{min(x(i) + 3, w - 4):.1f}" y="{30 + 13*(j % 4)}" text-anchor="{"start" if x(i) < .7*w else "end"}">{html.escape(text)}</text>')
-    if at is not None: out.append(f'<path d="M{x(at):.1f} 16V{h-16}" stroke="#d1332e" stroke-width="3"/>')
+        out.append(
+            f'<path d="M{x(i):.1f} 16V{h-16}" stroke="currentColor" stroke-opacity=".5"'
+            f' stroke-dasharray="2 3"/><text x="{min(x(i) + 3, w - 4):.1f}" y="{30 + 13*(j % 4)}"'
+            f' text-anchor="{"start" if x(i) < .7*w else "end"}">{html.escape(text)}</text>'
+        )
+    if at is not None:
+        out.append(f'<path d="M{x(at):.1f} 16V{h-16}" stroke="#d1332e" stroke-width="3"/>')
     points = ' '.join(f'{x(i):.1f},{y(o):.1f}' for i, o in losses)
-    return ''.join([*out, f'<polyline points="{points}" fill="none" stroke="#3182bd" stroke-width="2" stroke-linejoin="round"/>',
-        f'<text x="4" y="11">{high:.3g}</text><text x="4" y="{h-4}">{low:.3g}</text>',
-        f'<text x="{w-4}" y="{h-4}" text-anchor="end">iteration {losses[-1][0]}</text></svg>'])
+    return ''.join(
+        [
+            *out,
+            (
+                f'<polyline points="{points}" fill="none" stroke="#3182bd" stroke-width="2"'
+                ' stroke-linejoin="round"/>'
+            ),
+            f'<text x="4" y="11">{high:.3g}</text><text x="4" y="{h-4}">{low:.3g}</text>',
+            f'<text x="{w-4}" y="{h-4}" text-anchor="end">iteration {losses[-1][0]}</text></svg>',
+        ]
+    )
 
 # %% ../nbs/22_live.ipynb #15191222
 class Download(anywidget.AnyWidget):
@@ -376,7 +459,8 @@ class Download(anywidget.AnyWidget):
 
     def _asked(self, widget, content, buffers):
         try: name, kind, data = self.make()
-        except Exception as e: self.send({'to': content.get('to'), 'error': f'{type(e).__name__}: {e}'})
+        except Exception as e:
+            self.send({'to': content.get('to'), 'error': f'{type(e).__name__}: {e}'})
         else: self.send({'to': content.get('to'), 'name': name, 'type': kind}, buffers=[data])
 
 # %% ../nbs/22_live.ipynb #79ffa238
@@ -387,9 +471,13 @@ def _picture_bytes(picture, exact):
     to_image(picture).save(f, 'jpeg', quality=90, subsampling=0)
     return f.getvalue()
 
-GETTING_READY = 'Getting ready. The first drawing on a machine compiles its kernels, for some seconds; the notebook stays free.'
+GETTING_READY = (
+    'Getting ready. The first drawing on a machine compiles its kernels, for some seconds; the'
+    ' notebook stays free.'
+)
 LOSS_MENU = ('MSELoss', 'BCELoss', 'BlurredMSELoss', 'PyrMSELoss', 'DoGPyrMSELoss')
 
+# %% ../nbs/22_live.ipynb #8bbe9288
 class LiveOptimiser(ipywidgets.VBox):
     "Watch strokes move, and steer them."
     def __init__(self,
@@ -401,52 +489,87 @@ class LiveOptimiser(ipywidgets.VBox):
         tall:int=420, # pixels of the screen down the picture, at most: it fits a projector
         fps:float=15., # pictures a second
         iters:int=3000, # a start ends after so many iterations
-        **settings, # sigma2, and other fields of Settings; if none says otherwise, 500 lines in colour, 200 pixels wide
+        # sigma2, and other fields of Settings; if none says otherwise, 500 lines in
+        # colour, 200 pixels wide
+        **settings,
     ):
         self.run = LiveRun(image, loss, **settings)
         height, width = self.run.target.shape[1:]
         self.view = max(1, min(view, round(tall*width/height)))
         for _ in range(steps): self.run.step()
-        self.runner, self.pinned, self.screen = Runner(self.run, self.refresh, fps, iters), None, threading.RLock()
+        self.runner, self.pinned, self.screen = (
+            Runner(self.run, self.refresh, fps, iters),
+            None,
+            threading.RLock(),
+        )
         self._make_controls(loss, losses)
         self._make_display()
         row, column = {'flex_flow': 'row wrap'}, {'max_width': '100%', 'margin': '0 1em 0 0'}
         buttons = ipywidgets.HBox([*self.buttons.values(), *self.downloads.values()], layout=row)
         seen = ipywidgets.VBox([self.picture, self.caption, self.scrubber], layout=column)
-        side = ipywidgets.VBox([buttons, *self.controls.values(), self.curve], layout=column | {'flex': '1 1 300px', 'min_width': '0'})
+        side = ipywidgets.VBox(
+            [buttons, *self.controls.values(), self.curve],
+            layout=column | {'flex': '1 1 300px', 'min_width': '0'},
+        )
         super().__init__([ipywidgets.HBox([seen, side, self.target], layout=row)])
-        self.runner.do(lambda: None)                           # a first look; if need be it compiles, in the thread
+        # a first look; if need be it compiles, in the thread
+        self.runner.do(lambda: None)
 
 # %% ../nbs/22_live.ipynb #49bcd944
 @patch
 def _make_controls(self:LiveOptimiser, loss, losses):
     "Buttons, the scrubber, and a control for each setting."
-    todo = dict(start=('play', "Let the strokes move"), pause=('pause', "Stop where it is"), step=('step-forward', "One iteration"),
-                reset=('undo', "Back to the random start, with the settings as they are"))
-    self.buttons = {k: ipywidgets.Button(description=k, icon=icon, tooltip=tip, layout={'width': 'auto'}) for k, (icon, tip) in todo.items()}
+    todo = dict(
+        start=('play', "Let the strokes move"), pause=('pause', "Stop where it is"),
+        step=('step-forward', "One iteration"),
+        reset=('undo', "Back to the random start, with the settings as they are"),
+    )
+    self.buttons = {
+        k: ipywidgets.Button(description=k, icon=icon, tooltip=tip, layout={'width': 'auto'})
+        for k, (icon, tip) in todo.items()
+    }
     for k, b in self.buttons.items(): b.on_click(lambda _, k=k: self._press(k))
-    save = dict(SVG=(self.svg_file, 'Save the drawing on the screen as vectors'), PNG=(self.png_file, 'Save the drawing on the screen, four times as fine'),
-                GIF=(self.gif_file, 'Save the strokes on their way as a film'))
+    save = dict(
+        SVG=(self.svg_file, 'Save the drawing on the screen as vectors'),
+        PNG=(self.png_file, 'Save the drawing on the screen, four times as fine'),
+        GIF=(self.gif_file, 'Save the strokes on their way as a film'),
+    )
     self.downloads = {k: Download(make, label=k, title=title) for k, (make, title) in save.items()}
-    self.scrubber = control('look back', 100, (0, 100), 'What has been, in per cent: 0 is the start, 100 is now')
+    self.scrubber = control(
+        'look back', 100, (0, 100), 'What has been, in per cent: 0 is the start, 100 is now'
+    )
     s = self.run.settings
     kinds = [COUNTS[g.kind] for g in self.run.scene.groups]
     made = {k: control(k, s[k], (1, max(2000, 2*s[k])), f'How many {k}') for k in kinds}
-    made['sigma2'] = control('sigma2', self.run.sigma2, (min(.01, self.run.sigma2), max(100., self.run.sigma2)), 'Squared width of every stroke, in squared pixels')
+    made['sigma2'] = control(
+        'sigma2', self.run.sigma2, (min(0.01, self.run.sigma2), max(100.0, self.run.sigma2)),
+        'Squared width of every stroke, in squared pixels',
+    )
     made['lr'] = control('lr', s['lr'], (min(1e-4, s['lr']), max(1., s['lr'])), 'Learning rate')
     menu = [(o, o) if isinstance(o, str) else o for o in losses]
     if loss not in [o for _, o in menu]: menu.insert(0, (_mark('loss', loss), loss))
     made['loss'] = control('loss', loss, menu, 'What the strokes are asked for')
-    made['compose'] = control('compose', s['compose'], ['ink', 'paint'], 'Ink multiplies; paint covers, later strokes on top')
+    made['compose'] = control(
+        'compose', s['compose'], ['ink', 'paint'],
+        'Ink multiplies; paint covers, later strokes on top',
+    )
     self.controls = made
-    for k, c in made.items(): c.observe(lambda change, k=k: self.runner.do(lambda: self._follow(k)), 'value')
+    for k, c in made.items():
+        c.observe(lambda change, k=k: self.runner.do(lambda: self._follow(k)), 'value')
     self.scrubber.observe(self._scrub, 'value')
 
+# %% ../nbs/22_live.ipynb #4debab8b
 @patch
 def _make_display(self:LiveOptimiser):
     "What the thread writes to."
-    self.picture = Picture(value=png(self.run.target), width=self.view, alt=f'{self.run.name}, drawn with {len(self.run.scene)} strokes', caption=GETTING_READY)
-    self.target = Picture(value=self.picture.value, width=150, alt=f'{self.run.name}, the target', caption='the target')
+    self.picture = Picture(
+        value=png(self.run.target), width=self.view,
+        alt=f'{self.run.name}, drawn with {len(self.run.scene)} strokes', caption=GETTING_READY,
+    )
+    self.target = Picture(
+        value=self.picture.value, width=150, alt=f'{self.run.name}, the target',
+        caption='the target',
+    )
     self.caption, self.curve = ipywidgets.HTML(), ipywidgets.HTML()
 
 # %% ../nbs/22_live.ipynb #589e5fab
@@ -458,19 +581,29 @@ def _press(self:LiveOptimiser, name):
 
 @patch
 def _follow(self:LiveOptimiser, name):
-    "Do what a control says now: of a slider's many values on its way, those that nobody waited for are left out."
+    """Do what a control says now: of a slider's many values on its way, those that nobody waited
+    for are left out.
+    """
     value, run = self.controls[name].value, self.run
     if value == {'loss': run.loss, 'sigma2': run.sigma2, **run.settings}.get(name): return
-    if name == 'compose': self.picture.caption = f'{value}: its kernels may have to be compiled first, for some seconds'
+    if name == 'compose':
+        self.picture.caption = (
+            f'{value}: its kernels may have to be compiled first, for some seconds'
+        )
     run.set(**{name: value})
 
 @patch
 def _scrub(self:LiveOptimiser, change):
     "Look back: 0 is the start, 100 is now. A run goes on meanwhile."
     kept = self.run.past.kept
-    self.pinned = kept[round(change['new']/99*(len(kept) - 1))][1] if kept and change['new'] < 100 else None
+    self.pinned = (
+        kept[round(change['new'] / 99 * (len(kept) - 1))][1]
+        if kept and change['new'] < 100
+        else None
+    )
     if self.runner.latest: self.refresh()
 
+# %% ../nbs/22_live.ipynb #0e23e68b
 @patch(as_prop=True)
 def shown(self:LiveOptimiser)->Moment: # None before the first picture
     "What is on the screen."
@@ -488,8 +621,15 @@ def refresh(self:LiveOptimiser):
         picture, now = m.draw(), r.latest
         self.scrubber.says = f'iteration {m.iteration} of {now.iteration}' if self.pinned else 'now'
         psnr = -10*math.log10(max((picture - self.run.target).square().mean().item(), 1e-12))
-        self.caption.value = f'<div style="line-height: 1.4">iteration {m.iteration}, loss {m.loss:.4g}, {psnr:.1f} dB, {len(m.scene)} strokes</div>'
-        self.curve.value = curve_svg([*(o for o in self.run.curve.kept if o[0] < now.iteration), (now.iteration, now.loss)], self.run.marks, self.pinned and m.iteration)
+        self.caption.value = (
+            f'<div style="line-height: 1.4">iteration {m.iteration}, loss {m.loss:.4g}, {psnr:.1f}'
+            f' dB, {len(m.scene)} strokes</div>'
+        )
+        self.curve.value = curve_svg(
+            [*(o for o in self.run.curve.kept if o[0] < now.iteration), (now.iteration, now.loss)],
+            self.run.marks,
+            self.pinned and m.iteration,
+        )
         self.picture.alt = f'{self.run.name}, drawn with {len(m.scene)} strokes'
         self.picture.value = _picture_bytes(picture, exact=not r.running or self.pinned is not None)
 
@@ -510,13 +650,21 @@ def svg_file(self:LiveOptimiser)->tuple: # name, type, bytes
 def png_file(self:LiveOptimiser)->tuple: # name, type, bytes
     "The drawing on the screen as pixels, four times as fine as it was fitted."
     m = self._moment()
-    return f'{self.run.name}-{m.iteration}.png', 'image/png', png(m.scene.image(4*max(m.scene.size)))
+    return (
+        f'{self.run.name}-{m.iteration}.png',
+        'image/png',
+        png(m.scene.image(4 * max(m.scene.size))),
+    )
 
+# %% ../nbs/22_live.ipynb #8715577f
 @patch
 def gif_file(self:LiveOptimiser)->tuple: # name, type, bytes
     "What has been as a film: the target beside the drawing."
     frames, f, m = self.film(40), io.BytesIO(), self._moment()
-    frames[0].save(f, 'gif', save_all=True, append_images=frames[1:], duration=[100]*(len(frames) - 1) + [2000], loop=0)
+    frames[0].save(
+        f, 'gif', save_all=True, append_images=frames[1:],
+        duration=[100] * (len(frames) - 1) + [2000], loop=0,
+    )
     return f'{self.run.name}-{m.iteration}.gif', 'image/gif', f.getvalue()
 
 @patch
@@ -540,7 +688,14 @@ def close(self:LiveOptimiser):
 def film(self:LiveOptimiser, n:int=16)->list: # of Pillow images
     "The target beside what has been: more of the beginning, where more happens."
     kept = [m for _, m in self.run.past.kept]
-    chosen = [kept[i] for i in sorted({round((len(kept) - 1)*(j/max(n - 1, 1))**2) for j in range(n)})] if kept else [None]
+    chosen = (
+        [
+            kept[i]
+            for i in sorted({round((len(kept) - 1) * (j / max(n - 1, 1)) ** 2) for j in range(n)})
+        ]
+        if kept
+        else [None]
+    )
     target = to_image(self.run.target).convert('RGB')
     frames = []
     for m in chosen:
@@ -557,11 +712,22 @@ def save_gif(self:LiveOptimiser,
     data = self.gif_file()[2]
     with replacing(path) as tmp: tmp.write_bytes(data)
 
+# %% ../nbs/22_live.ipynb #beaf91ae
 @patch
 def _repr_mimebundle_(self:LiveOptimiser, **kwargs):
     frames, f = self.film(), io.BytesIO()
-    frames[0].save(f, 'webp', save_all=True, append_images=frames[1:], duration=[300]*(len(frames) - 1) + [2000], loop=3, quality=80)
-    words = f'{self.run.name}: the target, and {len(self.run.scene)} strokes on their way, {self.run.iteration} iterations'
+    frames[0].save(
+        f, 'webp', save_all=True, append_images=frames[1:],
+        duration=[300] * (len(frames) - 1) + [2000], loop=3, quality=80,
+    )
+    words = (
+        f'{self.run.name}: the target, and {len(self.run.scene)} strokes on their way,'
+        f' {self.run.iteration} iterations'
+    )
     still = png(frames[-1])
-    moving = _img(f.getvalue(), words, calm=still if len(frames) > 1 else None, kind='webp', style='')
-    return _with_still(ipywidgets.VBox._repr_mimebundle_(self, **kwargs), still, words, **{'text/html': moving})
+    moving = image_tag(
+        f.getvalue(), words, calm=still if len(frames) > 1 else None, kind='webp', style=''
+    )
+    return with_still(
+        ipywidgets.VBox._repr_mimebundle_(self, **kwargs), still, words, **{'text/html': moving}
+    )

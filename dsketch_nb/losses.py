@@ -151,7 +151,8 @@ def gaussian_taps(
     "A sampled Gaussian, its size the next odd number at or above floor(8 sigma + 1)."
     if not 0 <= sigma <= 10_000:
         raise ValueError(
-            f'sigma is {sigma}: expected a standard deviation of 0 or more pixels, 10,000 at most'
+            f'sigma is {sigma}: expected a standard deviation of 0 or more pixels,'
+            ' 10,000 at most'
         )
     r = math.floor(8*sigma + 1) // 2
     w = [math.exp(-i*i / (2*sigma*sigma)) if i else 1. for i in range(-r, r+1)]
@@ -162,7 +163,9 @@ def _blur_matrix(n, taps, dtype, device):
     "[n, n], entry ij the weight of pixel j in pixel i."
     at = torch.arange(n, device='cpu')
     r, apart = len(taps)//2, (at[:, None] - at).abs()
-    weights = torch.tensor(taps, dtype=torch.float64, device='cpu')[(r - apart).clamp(min=0)]
+    weights = torch.tensor(taps, dtype=torch.float64, device='cpu')[
+        (r - apart).clamp(min=0)
+    ]
     return torch.where(apart <= r, weights, 0).to(device, dtype)
 
 @lru_cache(maxsize=32)
@@ -171,7 +174,8 @@ def _kept_blur_matrix(*key):
 
 def _pass_matrix(x, taps, axis):
     "One pass of a blur along `axis`, counted from the end, as a product with a matrix."
-    # a tensor of another type, such as a fake one, lives no longer than its mode and must not be
+    # a tensor of another type, such as a fake one, lives no longer than its mode
+    # and must not be
     # kept
     make = _kept_blur_matrix if type(x) in (Tensor, nn.Parameter) else _blur_matrix
     G = make(x.shape[axis], taps, x.dtype, x.device)
@@ -219,10 +223,13 @@ def blur(
 )->Tensor: # as x
     "Separable Gaussian blur, zeros outside the image."
     if dim not in (1, 2, 3):
-        raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
+        raise ValueError(
+            f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space'
+        )
     if x.dim() < dim:
         raise ValueError(
-            f'a tensor of shape {list(x.shape)} has fewer than dim={dim} axes: give [*, *S]'
+            f'a tensor of shape {list(x.shape)} has fewer than dim={dim} axes: give'
+            ' [*, *S]'
         )
     taps = gaussian_taps(float(sigma))
     return _Blur.apply(x, taps, dim) if len(taps) > 1 else x
@@ -238,14 +245,18 @@ def blurred_mse_loss(
 )->Tensor: # scalar
     "Squared error of blurred images."
     _alike(input, target, 'blurred_mse_loss')
-    err = blur(input - target, sigma, dim) if symmetric else blur(input, sigma, dim) - target
+    err = (
+        blur(input - target, sigma, dim)
+        if symmetric
+        else blur(input, sigma, dim) - target
+    )
     return reduce_error(err.square(), reduction)
 
 def _check_images(x, channels, dim, who):
     if x.dim() != dim + 2 or x.shape[1] != channels:
         raise ValueError(
-            f"{who}: images of shape {list(x.shape)}, expected [B, {channels}{', n'*dim}] for"
-            f" channels={channels}, dim={dim}"
+            f"{who}: images of shape {list(x.shape)}, expected [B,"
+            f" {channels}{', n'*dim}] for channels={channels}, dim={dim}"
         )
 
 # %% ../nbs/10_losses.ipynb #8206a536
@@ -261,10 +272,7 @@ class BlurredMSELoss(Loss):
         super().__init__()
         gaussian_taps(float(blur_sigma))
         self.channels, self.blur_sigma, self.symmetric, self.dim = (
-            channels,
-            blur_sigma,
-            symmetric,
-            dim,
+            channels, blur_sigma, symmetric, dim,
         )
 
     def compare(self, input, prepared):
@@ -291,8 +299,9 @@ def _check_octaves(x, octaves, dim):
     if side < 2**(octaves-1):
         raise ValueError(
             f"a pyramid of {octaves} octaves with downsampling needs sides of at least"
-            f" {2**(octaves-1)} pixels and got {list(x.shape[-dim:])}: {side.bit_length()}"
-            f" {'octave fits' if side < 2 else 'octaves fit'}, or turn downsample off"
+            f" {2**(octaves-1)} pixels and got {list(x.shape[-dim:])}:"
+            f" {side.bit_length()} {'octave fits' if side < 2 else 'octaves fit'}, or"
+            " turn downsample off"
         )
 
 def _every_second(x, dim): return x[(..., *[slice(None, None, 2)]*dim)]
@@ -307,10 +316,14 @@ def gaussian_pyramid(
     dim:int=2, # axes of space: 1, 2 or 3
     smooth:bool=True, # False: no blur, only the sizes of the levels
 )->list: # 1 + octaves*intervals tensors
-    "The image, then each level blurred from the one before (Burt & Adelson 1983; Lindeberg 1994)."
+    """The image, then each level blurred from the one before (Burt & Adelson 1983;
+    Lindeberg 1994).
+    """
     sigmas = pyramid_sigmas(octaves, intervals, init_sigma)
     if dim not in (1, 2, 3):
-        raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
+        raise ValueError(
+            f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space'
+        )
     if downsample: _check_octaves(x, octaves, dim)
     levels = [x]
     for i in range(octaves*intervals):
@@ -349,7 +362,8 @@ def pyr_mse_loss(
     downsample:bool=False, # keep every second pixel after each octave
     symmetric:bool=True, # blur the target too
     init_sigma:float=.5, # the blur that the images are taken to have, in pixels
-    weight:bool|Sequence=False, # True: sigma^dim for each level; or 1 + octaves*intervals numbers
+    # True: sigma^dim for each level; or 1 + octaves*intervals numbers
+    weight:bool|Sequence=False,
     dim:int=2, # axes of space: 1, 2 or 3
     reduction:str='mean', # 'mean' or 'batchmean', see reduce_error
 )->Tensor: # scalar
@@ -363,7 +377,9 @@ def pyr_mse_loss(
         errors = pyramid(input - target)
     else:
         errors = [a - b for a, b in zip(pyramid(input), pyramid(target, smooth=False))]
-    weights = _level_weights(weight, pyramid_sigmas(octaves, intervals, init_sigma), dim)
+    weights = _level_weights(
+        weight, pyramid_sigmas(octaves, intervals, init_sigma), dim
+    )
     return _sum_levels(errors, weights, input, reduction)
 
 # %% ../nbs/10_losses.ipynb #32597a5e
@@ -384,12 +400,8 @@ class PyrMSELoss(Loss):
         _level_weights(weight, pyramid_sigmas(octaves, intervals, init_sigma), dim)
         self.channels, self.symmetric, self.dim = channels, symmetric, dim
         self.pyramid = dict(
-            octaves=octaves,
-            intervals=intervals,
-            downsample=downsample,
-            init_sigma=init_sigma,
-            weight=weight,
-            dim=dim,
+            octaves=octaves, intervals=intervals, downsample=downsample, init_sigma=init_sigma,
+            weight=weight, dim=dim,
         )
 
     def compare(self, input, prepared):
@@ -405,7 +417,9 @@ def dog_pyramid(
     init_sigma:float=.5, # the blur that `x` is taken to have, in pixels
     dim:int=2, # axes of space: 1, 2 or 3
 )->list: # octaves*intervals tensors
-    "Differences of adjacent levels of a Gaussian pyramid (Marr & Hildreth 1980; Lowe 2004)."
+    """Differences of adjacent levels of a Gaussian pyramid (Marr & Hildreth 1980; Lowe
+    2004).
+    """
     levels = gaussian_pyramid(x, octaves, intervals, downsample, init_sigma, dim)
     small = lambda i: downsample and i and i % intervals == 0
     return [
@@ -447,12 +461,8 @@ class DoGPyrMSELoss(Loss):
         _level_weights(weight, pyramid_sigmas(octaves, intervals, init_sigma)[:-1], dim)
         self.channels, self.dim = channels, dim
         self.pyramid = dict(
-            octaves=octaves,
-            intervals=intervals,
-            downsample=downsample,
-            init_sigma=init_sigma,
-            weight=weight,
-            dim=dim,
+            octaves=octaves, intervals=intervals, downsample=downsample, init_sigma=init_sigma,
+            weight=weight, dim=dim,
         )
 
     def compare(self, input, prepared):
@@ -468,24 +478,28 @@ def least_edt2(
     "The distance image of a set of strokes."
     if not strokes.numel():
         raise ValueError(
-            f'strokes of shape {list(strokes.shape)}: a distance needs at least one stroke'
+            f'strokes of shape {list(strokes.shape)}: a distance needs at least one'
+            ' stroke'
         )
     return edt2(strokes, grid).min(-grid.dim()).values
 
 def hard_raster(
     strokes:Tensor, # [*, N, ...] parameters, as `edt2` takes them
     grid:Tensor, # [*S, D] centres of the pixels
-    sigma:float=None, # half the width of a line in grid units; None: lines one pixel wide
+    # half the width of a line in grid units; None: lines one pixel wide
+    sigma:float=None,
     edt2=line_edt2, # (parameters, grid) -> squared distances [*, N, *S]
 )->Tensor: # [*, *S] zeros and ones
     "The pixels within `sigma` of a stroke. Carries no gradient."
     sigma = compute_nearest_neighbour_sigma_bres(grid) if sigma is None else sigma
-    with torch.no_grad(): return nearest_neighbour(least_edt2(strokes, grid, edt2), sigma)
+    with torch.no_grad():
+        return nearest_neighbour(least_edt2(strokes, grid, edt2), sigma)
 
 # %% ../nbs/10_losses.ipynb #0eae52d6
 def chamfer(
     input:Tensor, # what `dt2_fcn` takes; squared distances [B, *S] where that is None
-    target:Tensor, # what `ras_fcn` takes; ink [B, *S] of zeros and ones where that is None
+    # what `ras_fcn` takes; ink [B, *S] of zeros and ones where that is None
+    target:Tensor,
     dt2_fcn=None, # parameters -> squared distance to the nearest stroke, [B, *S]
     ras_fcn=None, # parameters -> hard raster, [B, *S]
     symmetric:bool=False, # add the target's distances at the drawing's ink
@@ -493,17 +507,22 @@ def chamfer(
 )->Tensor: # scalar, or [B, *S] for 'none'
     "Distance to the drawing at every pixel of the target's ink (Barrow et al. 1977)."
     if reduction not in ('mean', 'sum', 'none'):
-        raise ValueError(f"reduction is {reduction!r}: expected 'mean', 'sum' or 'none'")
+        raise ValueError(
+            f"reduction is {reduction!r}: expected 'mean', 'sum' or 'none'"
+        )
     if symmetric and (dt2_fcn is None or ras_fcn is None):
         raise ValueError(
-            'symmetric chamfer needs both dt2_fcn and ras_fcn: each side is measured and drawn'
+            'symmetric chamfer needs both dt2_fcn and ras_fcn: each side is measured'
+            ' and drawn'
         )
     d2 = input if dt2_fcn is None else dt2_fcn(input)
     ink = target if ras_fcn is None else ras_fcn(target)
     _alike(d2, ink, 'chamfer')
     out = _distance(d2) * ink
     if symmetric: out = out + _distance(dt2_fcn(target)) * ras_fcn(input)
-    return out if reduction == 'none' else out.mean() if reduction == 'mean' else out.sum()
+    return (
+        out if reduction == 'none' else out.mean() if reduction == 'mean' else out.sum()
+    )
 
 def _distance(d2):
     "Square root with a gradient of zero, not infinity, at zero."
@@ -521,12 +540,8 @@ def chamfer_line(
 )->Tensor: # scalar, or [*, *S] for 'none'
     "Chamfer distance of two sets of segments, in grid units."
     return chamfer(
-        input,
-        target,
-        lambda p: least_edt2(p, grid, edt2),
-        lambda p: hard_raster(p, grid, sigma, edt2),
-        symmetric,
-        reduction,
+        input, target, lambda p: least_edt2(p, grid, edt2),
+        lambda p: hard_raster(p, grid, sigma, edt2), symmetric, reduction,
     )
 
 class Chamfer(nn.Module):
@@ -540,10 +555,7 @@ class Chamfer(nn.Module):
     ):
         super().__init__()
         self.dt2_fcn, self.ras_fcn, self.symmetric, self.reduction = (
-            dt2_fcn,
-            ras_fcn,
-            symmetric,
-            reduction,
+            dt2_fcn, ras_fcn, symmetric, reduction,
         )
 
     def forward(self, input, target):
@@ -558,11 +570,13 @@ def ink_coordinates(
 )->Tensor: # [n, dim] in pixels
     "Where the ink is, relative to its own centre of mass."
     if dim not in (1, 2, 3):
-        raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
+        raise ValueError(
+            f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space'
+        )
     if image.numel() != math.prod(image.shape[-dim:]):
         raise ValueError(
-            f'image of shape {list(image.shape)}: expected one image of {dim} dimensions and one'
-            ' channel'
+            f'image of shape {list(image.shape)}: expected one image of {dim}'
+            ' dimensions and one channel'
         )
     at = (
         (image.reshape(image.shape[-dim:]) > threshold)
@@ -579,7 +593,8 @@ def mod_hausdorff_distance(
     for name, points in (('item1', item1), ('item2', item2)):
         if not isinstance(points, Tensor) or points.dim() != 2:
             raise ValueError(
-                f"{name} is {getattr(points, 'shape', points)!r}: expected coordinates [n, D]"
+                f"{name} is {getattr(points, 'shape', points)!r}: expected coordinates"
+                " [n, D]"
             )
     if not (len(item1) and len(item2)):
         return item1.new_tensor(0.0 if len(item1) == len(item2) else math.inf)

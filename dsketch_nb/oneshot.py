@@ -19,16 +19,8 @@ from scipy.spatial import cKDTree
 
 # %% ../nbs/37_oneshot.ipynb #72285163
 from .classifiers import load_classifier
-from dsketch_nb.command import (
-    ByName,
-    Parser,
-    add_class_flags,
-    add_flags,
-    build,
-    flags_of,
-    one_line_errors,
-    stoppable,
-)
+from .command import ByName, Parser, add_class_flags, add_flags, build, flags_of
+from .command import one_line_errors, stoppable
 from .data import centred, read_character, remove_empty, unpack
 from .losses import ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights, fetch_weights
@@ -197,9 +189,7 @@ def main(argv=None):
     o = p.parse_args(argv)
     with one_line_errors(p), stoppable():
         errors = evaluate_one_shot(
-            o.model,
-            report=lambda name, e: print(f'{name}: {e:g} % wrong', flush=True),
-            **flags_of(o, evaluate_one_shot),
-            **flags_of(o, OneShot.find(o.model)),
+            o.model, report=lambda name, e: print(f'{name}: {e:g} % wrong', flush=True),
+            **flags_of(o, evaluate_one_shot), **flags_of(o, OneShot.find(o.model)),
         )
         print(f'mean error {sum(errors)/len(errors):.2f} % over {len(errors)} runs')

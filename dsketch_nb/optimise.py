@@ -20,8 +20,8 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/15_optimise.ipynb #2636f167
 from .command import stoppable, whole_number
-from .runs import (Callback, WidthSchedule, check_same, optimiser_state, read_tensors, reading,
-    restore_optimiser, torch_threads, write_tensors)
+from .runs import Callback, WidthSchedule, check_same, optimiser_state, read_tensors
+from .runs import reading, restore_optimiser, torch_threads, write_tensors
 from .scene import Scene
 from .losses import Loss, blur
 from .placement import half_extent, random_params, redrawable, removal_cost, strokes_along
@@ -29,11 +29,13 @@ from .placement import half_extent, random_params, redrawable, removal_cost, str
 # %% ../nbs/15_optimise.ipynb #cf00bbd3
 def aim_of(
     target:Tensor, # [C, H, W] in [0, 1]
-    invert_sketch:bool, # whether the loss compares the drawing's negative with the target
+    # whether the loss compares the drawing's negative with the target
+    invert_sketch:bool,
 )->Tensor: # [C, H, W] in [0, 1]
     "The picture that the drawing itself should show."
     return 1 - target if invert_sketch else target
 
+# %% ../nbs/15_optimise.ipynb #c1dacea6
 class ImageOptimiser:
     "Moves the strokes of a scene until its picture is like the target."
     def __init__(self,
@@ -176,7 +178,9 @@ def fit(self:ImageOptimiser,
 
 # %% ../nbs/15_optimise.ipynb #ebb86399
 def _rows(optimiser, group):
-    "(tensor, whether it is optimiser state) for every tensor with a row for each stroke of a group."
+    """(tensor, whether it is optimiser state) for every tensor with a row for each stroke of a
+    group.
+    """
     for p in group.parameters():
         yield p, False
         for v in optimiser.state.get(p, {}).values():
@@ -226,7 +230,9 @@ def regroup(
         setattr(group, name, p)
         for g in o.optimiser.param_groups: g['params'] = [p if x is old else x for x in g['params']]
         if old not in o.optimiser.state: continue
-        o.optimiser.state[p] = {k: rows(v, old.shape) for k, v in o.optimiser.state.pop(old).items()}
+        o.optimiser.state[p] = {
+            k: rows(v, old.shape) for k, v in o.optimiser.state.pop(old).items()
+        }
     # it shows the strokes of before
     o.picture = None
 
@@ -357,7 +363,9 @@ class Cosine(Callback):
 class Progress(Callback):
     "A progress bar with the loss, from the first loss on: what fails before has a line of its own."
     def __init__(self,
-        bar=None, # a tqdm bar for several images, whose total is the caller's business; None: one's own
+        # a tqdm bar for several images, whose total is the caller's business; None: one's
+        # own
+        bar=None,
     ):
         self.bar, self.shared, self.last = bar, bar is not None, 0
 
@@ -381,6 +389,7 @@ class Progress(Callback):
         with suppress(*_UNHEARD): self.bar.close()
         self.bar = None
 
+# %% ../nbs/15_optimise.ipynb #2e95d2b0
 class Frames(Callback):
     "Keep pictures along the way, closer together at the start, where more happens."
     def __init__(self,
@@ -494,7 +503,9 @@ def save(self:ImageOptimiser,
         state = c.state()
         tensors |= {f'callback.{name}.{k}': v for k, v in state.items() if isinstance(v, Tensor)}
         plain[name] = {k: v for k, v in state.items() if not isinstance(v, Tensor)}
-    about = dict(iteration=self.iteration, iters=self.iters, history=self.history, config=self.config)
+    about = dict(
+        iteration=self.iteration, iters=self.iters, history=self.history, config=self.config
+    )
     write_tensors(path, tensors, about | dict(optimiser=rest, callbacks=plain))
 
 # %% ../nbs/15_optimise.ipynb #5c1d0a74
@@ -522,16 +533,20 @@ def _states(self:ImageOptimiser, path, tensors, plain):
     mine, out = self._by_name(), []
     for name, c in mine.items():
         if name not in plain:
-            if c.state(): raise ValueError(f"{path} was written without {name}, which this run has: {_CURE}")
+            if c.state():
+                raise ValueError(f"{path} was written without {name}, which this run has: {_CURE}")
             continue
         key = f'callback.{name}.'
-        state = plain[name] | {k.removeprefix(key): v for k, v in tensors.items() if k.startswith(key)}
+        state = plain[name] | {
+            k.removeprefix(key): v for k, v in tensors.items() if k.startswith(key)
+        }
         if state: out.append((c, state))
     for name, state in plain.items():
         if name not in mine and (state or any(k.startswith(f'callback.{name}.') for k in tensors)):
             raise ValueError(f"{path} was written with {name}, which this run lacks: {_CURE}")
     return out
 
+# %% ../nbs/15_optimise.ipynb #337d1e89
 @patch
 @torch.no_grad()
 def restore(self:ImageOptimiser,
@@ -547,9 +562,12 @@ def restore(self:ImageOptimiser,
         theirs = about['config'] | {k: about[k] for k in length}
         check_same(theirs, self.config | length, path)
         states = self._states(path, tensors, about['callbacks'])
-        strokes = {k.removeprefix('scene.'): v for k, v in tensors.items() if k.startswith('scene.')}
+        strokes = {
+            k.removeprefix('scene.'): v for k, v in tensors.items() if k.startswith('scene.')
+        }
         try: self.scene.load_state_dict(strokes)
-        except RuntimeError: raise ValueError(f"{path} is of other strokes than these: {_CURE}") from None
+        except RuntimeError:
+            raise ValueError(f"{path} is of other strokes than these: {_CURE}") from None
         restore_optimiser(self.optimiser, tensors, about['optimiser'])
         torch.set_rng_state(tensors['rng'])
         self.iteration, self.history = about['iteration'], list(about['history'])

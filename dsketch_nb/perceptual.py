@@ -61,10 +61,7 @@ def _download(answer, part, digest, md5=None):
     # Google's storage
     said = re.search(r'\bmd5=([\w+/]+=*)', ','.join(answer.headers.get_all('x-goog-hash') or []))
     with open(part, 'wb') as f, tqdm(
-        total=size or None,
-        unit='B',
-        unit_scale=True,
-        desc=part.name.split('.')[0],
+        total=size or None, unit='B', unit_scale=True, desc=part.name.split('.')[0],
         disable=0 < size < 1e6,
     ) as bar:
         while block := answer.read(1 << 20):

@@ -22,22 +22,37 @@ from .command import whole_number
 from .runs import made_in
 
 # %% ../nbs/09_pictures.ipynb #9c0e2bf7
-LARGEST = 2**26 # pixels of a file, and of a picture made of it; what is larger is not unfolded in memory
+# pixels of a file, and of a picture made of it; what is larger is not unfolded in memory
+LARGEST = 2**26
 LARGEST_PIPE = 2**28 # bytes that are read from a pipe
 
 def open_picture(
-    image, # a file, `-` or a pipe, 'sample:china' / 'sample:flower', a PIL image, an array [H, W] or [H, W, 1 to 4], a tensor [H, W] or [C, H, W], or the bytes of a file, also as an open one
+    # a file, `-` or a pipe, 'sample:china' / 'sample:flower', a PIL image, an array [H, W] or
+    # [H, W, 1 to 4], a tensor [H, W] or [C, H, W], or the bytes of a file, also as an open
+    # one
+    image,
 ): # a PIL image
-    "Whatever is an image, opened and loaded; a ValueError or FileNotFoundError that names it if it cannot be."
+    """Whatever is an image, opened and loaded; a ValueError or FileNotFoundError that names it if
+    it cannot be.
+    """
     if isinstance(image, Image.Image): return image
     if isinstance(image, (np.ndarray, Tensor)): return picture_of(image)
     if isinstance(image, (bytes, bytearray)): return _opened(io.BytesIO(image), 'these bytes')
-    if hasattr(image, 'read'): return _opened(image, str(getattr(image, 'name', None) or 'this file'))
-    if not isinstance(image, (str, os.PathLike)): raise TypeError(f"image is of type {type(image).__name__}: expected a file, a PIL image, an array or a tensor")
+    if hasattr(image, 'read'):
+        return _opened(image, str(getattr(image, 'name', None) or 'this file'))
+    if not isinstance(image, (str, os.PathLike)):
+        raise TypeError(
+            f"image is of type {type(image).__name__}: expected a file, a PIL image, an array or a"
+            " tensor"
+        )
     if str(image).startswith('sample:'): return _sample(str(image))
     if str(image) == '-': return _opened(_piped(_stdin(), 'standard input'), 'standard input')
-    try: kind = os.stat(image).st_mode
-    except (OSError, ValueError): raise FileNotFoundError(f"{image}: no such file; give an image, or sample:china for one that is always there") from None
+    try:
+        kind = os.stat(image).st_mode
+    except (OSError, ValueError):
+        raise FileNotFoundError(
+            f"{image}: no such file; give an image, or sample:china for one that is always there"
+        ) from None
     if stat.S_ISDIR(kind): raise ValueError(f"{image}: a folder, where one image was expected")
     if stat.S_ISREG(kind): return _opened(image, image)
     with _opened_pipe(image) as f: return _opened(_piped(f, image), image)
@@ -45,44 +60,64 @@ def open_picture(
 def _sample(name):
     "A photograph that comes with scikit-learn."
     from sklearn.datasets import load_sample_image
-    if name[7:] not in ('china', 'flower'): raise ValueError(f"{name}: there are sample:china and sample:flower")
+    if name[7:] not in ('china', 'flower'):
+        raise ValueError(f"{name}: there are sample:china and sample:flower")
     return Image.fromarray(load_sample_image(name[7:] + '.jpg'))
 
 # %% ../nbs/09_pictures.ipynb #8477a4d7
 def _stdin():
     "Where a shell's `|` and `<` arrive."
-    if sys.stdin is None or sys.stdin.closed: raise FileNotFoundError("- stands for standard input, and there is none: name a file")
-    if sys.stdin.isatty(): raise FileNotFoundError("- stands for standard input, and nothing is piped in: try imageopt - < photo.jpg")
+    if sys.stdin is None or sys.stdin.closed:
+        raise FileNotFoundError("- stands for standard input, and there is none: name a file")
+    if sys.stdin.isatty():
+        raise FileNotFoundError(
+            "- stands for standard input, and nothing is piped in: try imageopt - < photo.jpg"
+        )
     return getattr(sys.stdin, 'buffer', sys.stdin)
 
 def _opened_pipe(path):
     try: return open(path, 'rb')
-    except OSError as e: raise type(e)(f"{path}: {(e.strerror or str(e)).lower()}; give an image") from None
+    except OSError as e:
+        raise type(e)(f"{path}: {(e.strerror or str(e)).lower()}; give an image") from None
 
 def _piped(f, name):
     "All that comes through a pipe, which cannot be read twice."
     data = f.read(LARGEST_PIPE + 1)
-    if len(data) > LARGEST_PIPE: raise ValueError(f"{name}: more than {LARGEST_PIPE:,} bytes; write it to a file and make it smaller")
+    if len(data) > LARGEST_PIPE:
+        raise ValueError(
+            f"{name}: more than {LARGEST_PIPE:,} bytes; write it to a file and make it smaller"
+        )
     if not data: raise ValueError(f"{name}: no image, nothing came through it")
     return io.BytesIO(data)
 
+# %% ../nbs/09_pictures.ipynb #a09178cf
 def _opened(file, name):
     "An image file of any kind that Pillow can read."
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')                  # of odd tags, and of sizes: those are looked at here
+            # of odd tags, and of sizes: those are looked at here
+            warnings.simplefilter('ignore')
             opened = _identified(file)
-            if opened.format in _STRANGE: raise UnidentifiedImageError(f"{opened.format} needs another program: save it as PNG")
+            if opened.format in _STRANGE:
+                raise UnidentifiedImageError(
+                    f"{opened.format} needs another program: save it as PNG"
+                )
             _not_too_large(opened)
             opened.load()
     # a damaged file may raise anything in the depths of its reader
     except MemoryError: raise
     except Exception as e:
-        said = _hint(file) or (' '.join(str(e).split()) if isinstance(e, (ValueError, OSError)) else f'{type(e).__name__} {e}')
+        said = _hint(file) or (
+            ' '.join(str(e).split())
+            if isinstance(e, (ValueError, OSError))
+            else f'{type(e).__name__} {e}'
+        )
         raise ValueError(f"{name}: not an image that can be read ({said})") from None
     return opened
 
-_STRANGE = 'EPS', 'WMF', 'GRIB', 'BUFR', 'HDF5', 'MPEG'      # Pillow knows their names, or calls other programs
+# %% ../nbs/09_pictures.ipynb #4cca8940
+# Pillow knows their names, or calls other programs
+_STRANGE = 'EPS', 'WMF', 'GRIB', 'BUFR', 'HDF5', 'MPEG'
 _HEIC = b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1'
 
 def _head(file):
@@ -108,9 +143,11 @@ def _hint(file):
     try: head = _head(file)
     except (OSError, ValueError): return None
     if not head: return 'it is empty'
-    if _is_heic(head): return "a HEIC photograph, as phones make them: pip install pillow-heif, or save it as JPEG"
+    if _is_heic(head):
+        return "a HEIC photograph, as phones make them: pip install pillow-heif, or save it as JPEG"
     if head.startswith(b'%PDF'): return "a PDF: save its page as PNG"
-    if b'<svg' in head or head.startswith(b'<?xml'): return "an SVG is a drawing: start from it with --init, or save it as PNG"
+    if b'<svg' in head or head.startswith(b'<?xml'):
+        return "an SVG is a drawing: start from it with --init, or save it as PNG"
     return None
 
 # %% ../nbs/09_pictures.ipynb #dc7c833d
@@ -119,28 +156,37 @@ def _not_too_large(opened):
     size = opened.size
     for k in (2, 4, 8):
         if math.prod(opened.size) > LARGEST: opened.draft('RGB', [n//k for n in size])
-    if math.prod(opened.size) > LARGEST: raise ValueError(f"{size[0]} x {size[1]} pixels, more than {LARGEST:,}: make it smaller")
+    if math.prod(opened.size) > LARGEST:
+        raise ValueError(f"{size[0]} x {size[1]} pixels, more than {LARGEST:,}: make it smaller")
 
 # %% ../nbs/09_pictures.ipynb #0f98225f
 def in_bytes(
     a:np.ndarray, # any shape; bool, whole or floating point numbers, 0 is black
-    full:float|None=None, # the number that is white; None: by its type, or the least of 1 (not for whole numbers), 255, 65535 and a's largest that holds them all
+    # the number that is white; None: by its type, or the least of 1 (not for
+    # whole numbers), 255, 65535 and a's largest that holds them all
+    full:float|None=None,
 )->np.ndarray: # the same shape, of bytes
     "Numbers of any range as 0 to 255; numbers below 0 and NaN are refused."
     if a.dtype == np.bool_: return a.astype(np.uint8)*255
     if a.dtype == np.uint8 and full is None: return a
     if a.dtype == np.uint16 and full is None: full = 65535
     a = a.astype(np.float64)
-    if not np.isfinite(a).all(): raise ValueError("it holds NaN or infinity where a brightness was expected")
+    if not np.isfinite(a).all():
+        raise ValueError("it holds NaN or infinity where a brightness was expected")
     low, high = (a.min(), a.max()) if a.size else (0., 0.)
     # a filter's overshoot is no other range
-    if low < -.02*max(high, 0): raise ValueError(f"its numbers reach from {low:g} to {high:g}: expected 0 to 1, or 0 to 255")
+    if low < -.02*max(high, 0):
+        raise ValueError(
+            f"its numbers reach from {low:g} to {high:g}: expected 0 to 1, or 0 to 255"
+        )
     if full is None: full = next((o for o in (1, 255, 65535) if high <= o), high)
     return (a*(255/full)).clip(0, 255).round().astype(np.uint8)
 
 # %% ../nbs/09_pictures.ipynb #04f44072
 def picture_of(
-    a, # an array [H, W] or [H, W, C], or a tensor [H, W] or [C, H, W], C from 1 to 4: grey, grey and alpha, red green blue, and alpha
+    # an array [H, W] or [H, W, C], or a tensor [H, W] or [C, H, W], C from 1 to 4: grey, grey
+    # and alpha, red green blue, and alpha
+    a,
 ): # a PIL image
     "Numbers as a picture of 8 bits, by their range; see `in_bytes`."
     kind, shape = ('tensor', tuple(a.shape))
@@ -152,29 +198,46 @@ def picture_of(
     if a.ndim == 2: a = a[:, :, None]
     if a.ndim != 3 or not 1 <= a.shape[2] <= 4 or 0 in a.shape or a.dtype.kind not in 'buif':
         expected = '[H, W] or [C, H, W]' if kind == 'tensor' else '[H, W] or [H, W, C]'
-        raise ValueError(f"image is {'a' if kind == 'tensor' else 'an'} {kind} of shape {list(shape)} and type {a.dtype}: expected numbers {expected} with C from 1 to 4")
-    if a.shape[0]*a.shape[1] > LARGEST: raise ValueError(f"image has {a.shape[1]} x {a.shape[0]} pixels, more than {LARGEST:,}: make it smaller")
+        raise ValueError(
+            f"image is {'a' if kind == 'tensor' else 'an'} {kind} of shape {list(shape)} and type"
+            f" {a.dtype}: expected numbers {expected} with C from 1 to 4"
+        )
+    if a.shape[0]*a.shape[1] > LARGEST:
+        raise ValueError(
+            f"image has {a.shape[1]} x {a.shape[0]} pixels, more than {LARGEST:,}: make it smaller"
+        )
     try: a = in_bytes(a)
     except ValueError as e: raise ValueError(f"image, {kind}: {e}") from None
-    return Image.fromarray(np.ascontiguousarray(a[:, :, 0] if a.shape[2] == 1 else a), (None, 'L', 'LA', 'RGB', 'RGBA')[a.shape[2]])
+    return Image.fromarray(
+        np.ascontiguousarray(a[:, :, 0] if a.shape[2] == 1 else a),
+        (None, 'L', 'LA', 'RGB', 'RGBA')[a.shape[2]],
+    )
 
 # %% ../nbs/09_pictures.ipynb #388ca592
 _SPACES = {'GRAY': 'L', 'RGB ': 'RGB', 'CMYK': 'CMYK', 'Lab ': 'LAB'}
 _STEPS = np.linspace(0, 255, 9).round().astype(np.uint8)
-_PROBE = Image.fromarray(np.stack(np.meshgrid(_STEPS, _STEPS, _STEPS), -1).reshape(-1, 27, 3))   # a net of colours
+# a net of colours
+_PROBE = Image.fromarray(np.stack(np.meshgrid(_STEPS, _STEPS, _STEPS), -1).reshape(-1, 27, 3))
 
 def _changes_nothing(turn):
     "Is this sRGB, whatever the profile's name? Then the picture keeps its bits."
-    return np.abs(np.asarray(ImageCms.applyTransform(_PROBE, turn), int) - np.asarray(_PROBE)).max() <= 2
+    return (
+        np.abs(np.asarray(ImageCms.applyTransform(_PROBE, turn), int) - np.asarray(_PROBE)).max()
+        <= 2
+    )
 
 def in_srgb(
     image, # a PIL image
 ): # a PIL image; RGB or RGBA where its profile was another than sRGB
-    "Colours as a screen shows them: an ICC profile is applied; one that is damaged or of another kind of picture is ignored."
+    """Colours as a screen shows them: an ICC profile is applied; one that is damaged or of another
+    kind of picture is ignored.
+    """
     data = image.info.get('icc_profile')
     if not data: return image
     alpha = image.convert('RGBA').getchannel('A') if image.has_transparency_data else None
-    plain = image.convert('RGB' if image.mode in ('P', 'RGBA') else 'L' if image.mode in ('1', 'LA') else image.mode)
+    plain = image.convert(
+        'RGB' if image.mode in ('P', 'RGBA') else 'L' if image.mode in ('1', 'LA') else image.mode
+    )
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         if _SPACES.get(profile.profile.xcolor_space) != plain.mode: return image
@@ -186,16 +249,19 @@ def in_srgb(
     return out
 
 # %% ../nbs/09_pictures.ipynb #3d430580
-_UNSIGNED = 339, 1                               # TIFF's tag of the kind of numbers, and its value for whole numbers from 0
+# TIFF's tag of the kind of numbers, and its value for whole numbers from 0
+_UNSIGNED = 339, 1
 
 def _eight_bits(image):
     "Pictures of 16 and 32 bits, and of floating point numbers, as 8 bits."
     if image.mode != 'F' and not image.mode.startswith('I'): return image
     a = np.asarray(image)
     # 16 bits; Pillow before 11 has them, in a PNG, as 32
-    if image.mode.startswith('I;16') or image.format == 'PNG': return Image.fromarray(in_bytes(a, 65535))
+    if image.mode.startswith('I;16') or image.format == 'PNG':
+        return Image.fromarray(in_bytes(a, 65535))
     tag, unsigned = _UNSIGNED
-    if a.dtype.kind == 'i' and unsigned in np.atleast_1d(getattr(image, 'tag_v2', {}).get(tag, 0)): a = a.view(np.uint32)
+    if a.dtype.kind == 'i' and unsigned in np.atleast_1d(getattr(image, 'tag_v2', {}).get(tag, 0)):
+        a = a.view(np.uint32)
     return Image.fromarray(in_bytes(a))
 
 def upright(
@@ -217,12 +283,19 @@ def _new_size(size, width, max_side):
     elif max_side is not None: k = min(max_side/max(size), 1)
     else: return tuple(size)
     new = tuple(max(round(n*k), 1) for n in size)
-    if math.prod(new) > LARGEST: raise ValueError(f"width {width} makes {new[0]} x {new[1]} of {size[0]} x {size[1]} pixels, more than {LARGEST:,}: give a smaller width, or max_side")
+    if math.prod(new) > LARGEST:
+        raise ValueError(
+            f"width {width} makes {new[0]} x {new[1]} of {size[0]} x {size[1]} pixels, more than"
+            f" {LARGEST:,}: give a smaller width, or max_side"
+        )
     return new
 
 def load_picture(
-    image, # whatever `open_picture` takes: a file, '-', 'sample:china', a PIL image, an array, a tensor, bytes
-    width:int|None=None, # scale to this many pixels, aspect kept (Lanczos); None keeps the image's own
+    # whatever `open_picture` takes: a file, '-', 'sample:china', a PIL image, an array, a
+    # tensor, bytes
+    image,
+    # scale to this many pixels, aspect kept (Lanczos); None keeps the image's own
+    width:int|None=None,
     colour:bool=True, # RGB; otherwise grey
     max_side:int|None=None, # without a width: scale down to this many pixels on the longer side
 )->Tensor: # [3 or 1, H, W] in [0, 1]
@@ -230,8 +303,12 @@ def load_picture(
     for k, v in (('width', width), ('max_side', max_side)):
         if v is not None: whole_number(v, k)
     opened = open_picture(image)
-    try: picture = upright(opened, 'RGB' if colour else 'L')
-    except ValueError as e: raise ValueError(f"{image if isinstance(image, (str, os.PathLike)) else 'image'}: {e}") from None
+    try:
+        picture = upright(opened, 'RGB' if colour else 'L')
+    except ValueError as e:
+        raise ValueError(
+            f"{image if isinstance(image, (str, os.PathLike)) else 'image'}: {e}"
+        ) from None
     size = _new_size(picture.size, width, max_side)
     if size != picture.size: picture = picture.resize(size, Image.LANCZOS)
     x = torch.from_numpy(np.array(picture, dtype=np.float32)) / 255
@@ -241,20 +318,36 @@ def load_picture(
 def _kinds():
     "Suffixes of files that Pillow can read, and of photographs that it reads with help."
     known = Image.registered_extensions()                      # this also loads Pillow's readers
-    return {k for k, v in known.items() if v in Image.OPEN and v not in _STRANGE} | {'.heic', '.heif'}
+    return {k for k, v in known.items() if v in Image.OPEN and v not in _STRANGE} | {
+        '.heic',
+        '.heif',
+    }
 
 def _our_results(names):
-    "Those of these names that `imageopt` gave to its own results: X-strokes.png, with X-strokes.svg and X-strokes.pdf beside it."
+    """Those of these names that `imageopt` gave to its own results: X-strokes.png, with
+    X-strokes.svg and X-strokes.pdf beside it.
+    """
     stems = {}
     for o in names: stems.setdefault(Path(o).stem, set()).add(Path(o).suffix.lower())
-    return {o for o in names if '-strokes' in Path(o).stem and {'.svg', '.pdf'} <= stems[Path(o).stem] and Path(o).stem.rpartition('-strokes')[0] in stems}
+    return {
+        o
+        for o in names
+        if '-strokes' in Path(o).stem
+        and {'.svg', '.pdf'} <= stems[Path(o).stem]
+        and Path(o).stem.rpartition('-strokes')[0] in stems
+    }
 
+# %% ../nbs/09_pictures.ipynb #dfbc96d0
 def image_files(
     folder:Path,
 )->list: # of `Path`, by name; hidden files are left out, and drawings that this package made, unless there is nothing else
     "The images in a folder."
     kinds, names = _kinds(), [o.name for o in folder.iterdir()]
-    found = sorted(folder/o for o in names if Path(o).suffix.lower() in kinds and not o.startswith('.') and (folder/o).is_file())
+    found = sorted(
+        folder / o
+        for o in names
+        if Path(o).suffix.lower() in kinds and not o.startswith('.') and (folder / o).is_file()
+    )
     ours = _our_results(names) | made_in(folder)
     return [o for o in found if o.name not in ours] or found
 

@@ -43,7 +43,8 @@ def edge_direction(
 )->Tensor: # [2, H, W] unit vectors (row, col)
     "Along the edge at every pixel."
     rr, cc, rc = tensor
-    # angle from the columns' axis of the larger eigenvector, which points across the edge
+    # angle from the columns' axis of the larger eigenvector, which points across
+    # the edge
     across = torch.atan2(2*rc, cc - rr) / 2
     # a quarter turn
     return torch.stack([across.cos(), -across.sin()])
@@ -52,7 +53,9 @@ def edge_direction(
 def _weights(weight, everywhere):
     "Checked weights as one row of positive numbers."
     if weight.dim() != 2 or not weight.numel():
-        raise ValueError(f"weight has shape {tuple(weight.shape)}, expected [H, W]: one number for each pixel")
+        raise ValueError(
+            f"weight has shape {tuple(weight.shape)}, expected [H, W]: one number for each pixel"
+        )
     w = weight.detach().cpu().double().flatten()
     w = w + everywhere*w.mean() + 1e-12
     if w.isfinite().all() and w.min() >= 0: return w
@@ -86,8 +89,10 @@ def start_points(
 def _check_along(kind, image, weight, length, crs_points):
     "Refuse what strokes cannot lie along."
     if image.dim() != 3 or not image.numel() or weight.shape != image.shape[1:]:
-        raise ValueError(f"image of shape {tuple(image.shape)} and weight of shape {tuple(weight.shape)} "
-                         "are expected to be [C, H, W] and [H, W]")
+        raise ValueError(
+            f"image of shape {tuple(image.shape)} and weight of shape {tuple(weight.shape)} "
+            "are expected to be [C, H, W] and [H, W]"
+        )
     if not image.abs().max() < 1e6:
         raise ValueError("image holds NaN, infinity or huge numbers: expected values in [0, 1]")
     if not 0 <= length < math.inf: raise ValueError(f"length {length} must be 0 pixels or more")
@@ -101,7 +106,8 @@ def strokes_along(
     image:Tensor, # [C, H, W] in [0, 1], to lie along and to take colours from
     weight:Tensor, # [H, W] where strokes are wanted, see sample_pixels
     generator:torch.Generator, # on the CPU
-    length:float=10., # mean length in pixels; each is between half and one and a half of it
+    # mean length in pixels; each is between half and one and a half of it
+    length:float=10.,
     crs_points:int=2, # points that a spline passes through
 )->tuple: # parameters of n strokes, positions in grid units, (row, col); colours [n, 3]
     "Strokes laid along the edges of an image, in its colours."
@@ -114,7 +120,9 @@ def strokes_along(
     dice = torch.rand(n, 1, generator=generator, dtype=torch.float32, device='cpu')
     half = length/2 * (.5 + dice.to(image))
     pitch, middle = pixel_pitch(H, W), image.new_tensor([(H-1)/2, (W-1)/2])
-    params = kind.along((p - middle)*pitch, d*half*pitch, start_points(kind.name, crs_points))
+    params = kind.along(
+        (p - middle) * pitch, d * half * pitch, start_points(kind.name, crs_points)
+    )
     return params, image[:, r, c].T.expand(n, 3).contiguous()
 
 # %% ../nbs/12_placement.ipynb #cb9f7489
@@ -152,11 +160,14 @@ def check_counts(
 ):
     "Refuse numbers of strokes that make no drawing."
     for k, n in counts.items(): whole_number(n, k, 0)
-    if not sum(counts.values()): raise ValueError("no strokes: ask for some with points, lines, beziers or crs")
+    if not sum(counts.values()):
+        raise ValueError("no strokes: ask for some with points, lines, beziers or crs")
     # a spline passes through at least two points
     whole_number(crs_points, 'crs_points', 2)
     if not 0 < sigma2 < math.inf:
-        raise ValueError(f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as 0.3025")
+        raise ValueError(
+            f"sigma2 {sigma2} must be above 0: it is a squared width in pixels, such as 0.3025"
+        )
 
 # %% ../nbs/12_placement.ipynb #f9f246c2
 def random_scene(
@@ -166,11 +177,14 @@ def random_scene(
     lines:int=0, # how many segments
     beziers:int=0, # how many cubic Bézier curves
     crs:int=0, # how many Catmull-Rom splines
-    crs_points:int=2, # points that a spline passes through, 2 or more; two outer controls come on top
+    # points that a spline passes through, 2 or more; two outer controls come on top
+    crs_points:int=2,
     sigma2:float=.3025, # squared width in squared pixels
     colour:bool=False, # an RGB for each stroke; otherwise black
     opacity:float=None, # in [0, 1]; None is 1, and no parameter
-    like:Tensor=None, # [C, H, W] lie along the edges of this image, in its colours; None: anywhere, in any colour
+    # [C, H, W] lie along the edges of this image, in its colours; None: anywhere, in any
+    # colour
+    like:Tensor=None,
     compose:str='ink', # 'ink' or 'paint'
     paper:tuple=(1., 1., 1.), # RGB in [0, 1], or a colour's name
     seed:int=1, # same seed, same scene
@@ -178,13 +192,20 @@ def random_scene(
     "Strokes scattered over a canvas."
     counts = dict(points=points, lines=lines, beziers=beziers, crs=crs)
     check_counts(crs_points, sigma2, **counts)
-    if like is not None and (like.dim() != 3 or not like.numel() or not 0 <= like.min() <= like.max() <= 1): raise ValueError(f"like of shape {tuple(like.shape)} must be an image [C, H, W] in [0, 1]")
+    if like is not None and (like.dim() != 3 or not like.numel() or not 0 <= like.min() <= like.max() <= 1):
+        raise ValueError(f"like of shape {tuple(like.shape)} must be an image [C, H, W] in [0, 1]")
     g, scene = torch.Generator().manual_seed(seed), Scene(height, width, compose, paper)
     for kind, name in COUNTS.items():
         n = counts[name]
         if n == 0: continue
-        if like is None: params, rgb = random_params(kind, n, half_extent(height, width), g, crs_points), torch.rand(n, 3, generator=g, dtype=torch.float32, device='cpu')
-        else: params, rgb = strokes_along(kind, n, like, image_gradient(like).norm(dim=0), g, crs_points=crs_points)
+        if like is None:
+            params, rgb = random_params(
+                kind, n, half_extent(height, width), g, crs_points
+            ), torch.rand(n, 3, generator=g, dtype=torch.float32, device='cpu')
+        else:
+            params, rgb = strokes_along(
+                kind, n, like, image_gradient(like).norm(dim=0), g, crs_points=crs_points
+            )
         scene.add(kind, params, rgb if colour else None, sigma2 * scene.pitch**2, opacity)
     return scene
 
@@ -192,14 +213,18 @@ def random_scene(
 def _values(scene):
     "A scene's tensors by name, those of learned widths too; each group has an alpha."
     if any(g.alpha is None for g in scene.groups):
-        raise ValueError("a group has no opacities: make it with alpha=1., so that strokes can be faded out")
+        raise ValueError(
+            "a group has no opacities: make it with alpha=1., so that strokes can be faded out"
+        )
     return dict(scene.named_parameters(remove_duplicate=False))
 
 def _check_target(target, picture):
     "Refuse an image that is not like the scene's."
     if target.shape != picture.shape or not torch.isfinite(target).all():
-        raise ValueError(f"target of shape {tuple(target.shape)} must be an image like the scene's, "
-                         f"{tuple(picture.shape)}, without NaN or infinity")
+        raise ValueError(
+            f"target of shape {tuple(target.shape)} must be an image like the scene's, "
+            f"{tuple(picture.shape)}, without NaN or infinity"
+        )
 
 # %% ../nbs/12_placement.ipynb #aed1176f
 def removal_cost(
@@ -211,7 +236,8 @@ def removal_cost(
     "What each stroke is worth in squared errors, from `1 + probes` backward passes."
     whole_number(probes, 'probes')
     names = [f'groups.{i}.alpha' for i in range(len(scene.groups))]
-    # a copy of all parameters: nothing of the caller's changes, in whatever mode PyTorch is
+    # a copy of all parameters: nothing of the caller's changes, in whatever mode
+    # PyTorch is
     with torch.inference_mode(False), torch.enable_grad():
         values = {k: v.detach().clone() for k, v in _values(scene).items()}
         alphas = [values[k].requires_grad_() for k in names]

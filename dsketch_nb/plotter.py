@@ -38,8 +38,12 @@ def chords(
 
 # %% ../nbs/14_plotter.ipynb #caea4283
 def _rgb(name):
-    try: return ImageColor.getrgb(name)[:3]
-    except (ValueError, AttributeError): raise ValueError(f"pen {name!r} is no colour: give a name such as 'black', or #rrggbb") from None
+    try:
+        return ImageColor.getrgb(name)[:3]
+    except (ValueError, AttributeError):
+        raise ValueError(
+            f"pen {name!r} is no colour: give a name such as 'black', or #rrggbb"
+        ) from None
 
 def _pen_of(stroke, colours, paper):
     "Which pen draws a stroke; None for what has the colour of the paper."
@@ -83,29 +87,42 @@ def _outside(line, area):
     out = []
     for a, b in zip(line, line[1:]):
         left = shapely.difference(shapely.LineString([a, b]), area)
-        parts = [np.array(p.coords) for p in getattr(left, 'geoms', [left]) if len(p.coords) > 1]
+        parts = [
+            np.array(p.coords)
+            for p in getattr(left, 'geoms', [left])
+            if len(p.coords) > 1
+        ]
         for p in sorted(parts, key=lambda p: float((p[0] - a) @ (b - a))):
             if (p[-1] - p[0]) @ (b - a) < 0: p = p[::-1]
-            if out and np.abs(out[-1][-1] - p[0]).max() < 1e-9: out[-1] = np.r_[out[-1], p[1:]]
+            if out and np.abs(out[-1][-1] - p[0]).max() < 1e-9:
+                out[-1] = np.r_[out[-1], p[1:]]
             else: out.append(p)
     return out
 
+# %% ../nbs/14_plotter.ipynb #dbd1ca61
 def _uncovered(strokes, lines):
     "For each stroke the parts of its lines that no later stroke covers."
-    try: import shapely
+    try:
+        import shapely
     except ImportError:
-        raise ImportError("hiding covered lines needs shapely: pip install shapely") from None
-    bands = np.array([_band(s, p[0]) for s, p in zip(strokes, lines)] or [], dtype=object)
+        raise ImportError(
+            "hiding covered lines needs shapely: pip install shapely"
+        ) from None
+    bands = np.array(
+        [_band(s, p[0]) for s, p in zip(strokes, lines)] or [], dtype=object
+    )
     solid = np.array([s.alpha >= .5 for s in strokes], dtype=bool)
     tree, out = shapely.STRtree(bands), []
     for i, parts in enumerate(lines):
-        over = tree.query(shapely.LineString(np.r_[parts[0], parts[0][-1:]]), 'intersects')
+        over = tree.query(
+            shapely.LineString(np.r_[parts[0], parts[0][-1:]]), 'intersects'
+        )
         over = over[(over > i) & solid[over]]
         if len(over): parts = _outside(parts[0], shapely.union_all(bands[over]))
         out.append(parts)
     return out
 
-# %% ../nbs/14_plotter.ipynb #f48942ca
+# %% ../nbs/14_plotter.ipynb #9113cb86
 def _on_edge(line, edges, tol):
     "For each segment of a line the (axis, place) of the edge that it lies on, or None."
     out = [None]*(len(line) - 1)
@@ -131,6 +148,7 @@ def _covering(spans):
         else: out.append([low, high])
     return out
 
+# %% ../nbs/14_plotter.ipynb #0ca6a28e
 def once_on_edges(
     lines:list, # of [K, 2]
     edges:list, # (axis, place): 0 and an x, or 1 and a y
@@ -138,12 +156,16 @@ def once_on_edges(
 )->list: # lines that draw the same, each piece of an edge once
     "Draw what lies on an edge only once; lines as they are if nothing is drawn twice."
     if not 0 <= tol < math.inf: raise ValueError(f"tol {tol} must be 0 or more")
-    if not all(np.isfinite(p).all() for p in lines): raise ValueError("lines holds NaN or infinity")
+    if not all(np.isfinite(p).all() for p in lines):
+        raise ValueError("lines holds NaN or infinity")
     spans, rest = {}, []
     for p in lines:
         on = _on_edge(p, edges, tol)
         for i, edge in enumerate(on):
-            if edge: spans.setdefault(edge, []).append(sorted(p[i:i+2, 1 - edge[0]].tolist()))
+            if edge:
+                spans.setdefault(edge, []).append(
+                    sorted(p[i : i + 2, 1 - edge[0]].tolist())
+                )
         rest += _runs(p, [edge is None for edge in on]) if any(on) else [p]
     whole = {edge: _covering(s) for edge, s in spans.items()}
     size = lambda s: sum(b - a for a, b in s)
@@ -168,11 +190,15 @@ def pen_travel(
     down = sum(np.linalg.norm(np.diff(p, axis=0), axis=1).sum() for p in lines)
     begins = np.array([p[0] for p in lines])
     ends = np.array([(0., 0.), *(p[-1] for p in lines[:-1])])
-    return Travel(float(down), float(np.linalg.norm(begins - ends, axis=1).sum()), len(lines))
+    return Travel(
+        float(down), float(np.linalg.norm(begins - ends, axis=1).sum()), len(lines)
+    )
 
 # %% ../nbs/14_plotter.ipynb #6b2f1c52
 def _nearest_left(tree, ends, left, at):
-    "Which of the ends [2n, 2] of lines that are `left` is nearest to `at`; a tree of some of them."
+    """Which of the ends [2n, 2] of lines that are `left` is nearest to `at`; a tree of
+    some of them.
+    """
     points, known = tree
     k = 4
     while True:
@@ -183,7 +209,9 @@ def _nearest_left(tree, ends, left, at):
         k *= 4
 
 def _greedy(a, b):
-    "The nearest line next: an order, and which lines are drawn backwards. a, b: [N, 2] ends."
+    """The nearest line next: an order, and which lines are drawn backwards. a, b: [N,
+    2] ends.
+    """
     n, at, order, flipped = len(a), np.zeros(2), [], []
     ends, left, fresh = np.concatenate([a, b]), np.ones(n, bool), 0
     for done in tqdm(range(n), desc='ordering', disable=n < 2000, leave=False):
@@ -199,10 +227,13 @@ def _greedy(a, b):
 
 # %% ../nbs/14_plotter.ipynb #a3ca020a
 def _gain(a, b, i, j):
-    "By how much the way gets longer if the stretch i..j is drawn backwards; i, j of any shape."
+    """By how much the way gets longer if the stretch i..j is drawn backwards; i, j of
+    any shape.
+    """
     far = lambda p, q: np.hypot(*np.moveaxis(p - q, -1, 0))
     before = np.where((i > 0)[..., None], b[i - 1], 0.)
-    last = j + 1 >= len(a)                                    # nothing follows the last line
+    # nothing follows the last line
+    last = j + 1 >= len(a)
     after = a[np.minimum(j + 1, len(a) - 1)]
     follow = np.where(last, 0., far(a[i], after) - far(b[j], after))
     return far(before, b[j]) - far(before, a[i]) + follow
@@ -220,8 +251,10 @@ def _stretches(a, b, near):
     n = len(a)
     before = np.concatenate([np.zeros((1, 2)), b[:-1]])
     k = min(near, n)
-    ends = cKDTree(b).query(before, k)[1].reshape(n, k)       # j whose end is near what i follows
-    starts = cKDTree(a).query(a, k)[1].reshape(n, k) - 1      # j + 1 begins near where i begins
+    # j whose end is near what i follows
+    ends = cKDTree(b).query(before, k)[1].reshape(n, k)
+    # j + 1 begins near where i begins
+    starts = cKDTree(a).query(a, k)[1].reshape(n, k) - 1
     i = np.repeat(np.arange(n), 2*k + 1)
     j = np.concatenate([ends, starts, np.full((n, 1), n - 1)], 1).ravel()
     i, j = i[j >= i], j[j >= i]
@@ -233,13 +266,16 @@ def _stretches(a, b, near):
 
 # %% ../nbs/14_plotter.ipynb #98ebc14b
 def _two_opt(a, b, order, flipped, sweeps=50, near=10):
-    "Reverse stretches of the way for as long as one gets shorter by it, or `sweeps` times."
+    """Reverse stretches of the way for as long as one gets shorter by it, or `sweeps`
+    times.
+    """
     turn = flipped[:, None]
     a, b = np.where(turn, b[order], a[order]), np.where(turn, a[order], b[order])
     for _ in tqdm(range(sweeps), desc='2-opt', disable=len(a) < 2000, leave=False):
         better = 0
         for i, j in _stretches(a, b, near):
-            if _one_gain(a, b, i, j) >= -1e-9: continue                   # another came first
+            # another came first
+            if _one_gain(a, b, i, j) >= -1e-9: continue
             s = slice(i, j + 1)
             a[s], b[s] = b[s][::-1].copy(), a[s][::-1].copy()
             order[s], flipped[s] = order[s][::-1].copy(), ~flipped[s][::-1]
@@ -264,7 +300,10 @@ def joined(
     within:float, # ends at most this far apart are connected
 )->list: # fewer and longer lines
     "Draw on, instead of lifting the pen for less than `within`."
-    if not within >= 0: raise ValueError(f"within {within} must be 0 or more: about the width of the pen")
+    if not within >= 0:
+        raise ValueError(
+            f"within {within} must be 0 or more: about the width of the pen"
+        )
     out = []
     for p in lines:
         if out and np.linalg.norm(out[-1][-1][-1] - p[0]) <= within: out[-1].append(p)
@@ -286,20 +325,40 @@ def _css_colour(name):
 def _on_sheet(lines, width, height, pixel):
     "Lines in mm cut at the edge of the sheet, edges once, and how many lines were cut."
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
-    edges = [(axis, place) for axis, far in ((0, width), (1, height)) for place in (0., pixel/2, far - pixel/2, far)]
-    parts = [parts_inside(p, False, corners) if len(p) > 1 else [p]*bool((p >= 0).all() and (p <= corners[2]).all()) for p in lines]
+    edges = [
+        (axis, place)
+        for axis, far in ((0, width), (1, height))
+        for place in (0.0, pixel / 2, far - pixel / 2, far)
+    ]
+    parts = [
+        (
+            parts_inside(p, False, corners)
+            if len(p) > 1
+            else [p] * bool((p >= 0).all() and (p <= corners[2]).all())
+        )
+        for p in lines
+    ]
     cut = sum(len(q) != 1 or len(q[0]) != len(p) or (q[0] != p).any() for p, q in zip(lines, parts))
     return once_on_edges([p for q in parts for p in q], edges), cut
 
+# %% ../nbs/14_plotter.ipynb #6ca472f9
 def _say(scene, pens, lines, cut, within):
     "One warning about what a plot leaves out."
     told = []
-    white = sum(_pen_of(s, np.array([_rgb(p) for p in pens])/255, scene.paper) is None for s in scene.strokes())
-    if white: told.append(f"{white} stroke{'s' if white > 1 else ''} in the paper's colour left out")
+    white = sum(
+        _pen_of(s, np.array([_rgb(p) for p in pens]) / 255, scene.paper) is None
+        for s in scene.strokes()
+    )
+    if white:
+        told.append(f"{white} stroke{'s' if white > 1 else ''} in the paper's colour left out")
     if cut: told.append(f"{cut} line{'s' if cut > 1 else ''} cut at the edge of the sheet")
     idle = [p for p in pens if not lines[p]]
     if idle and len(pens) > 1 and any(lines.values()):
-        grey = ': the drawing has no colours, which imageopt learns with --colour' if all(len(set(s.colour)) == 1 for s in scene.strokes()) else ''
+        grey = (
+            ': the drawing has no colours, which imageopt learns with --colour'
+            if all(len(set(s.colour)) == 1 for s in scene.strokes())
+            else ''
+        )
         told.append(f"nothing for the pen{'s' if len(idle) > 1 else ''} {', '.join(idle)}{grey}")
     if told: warn('plot: ' + '; '.join(told), stacklevel=3)
 
@@ -307,9 +366,11 @@ def _say(scene, pens, lines, cut, within):
 def plot_svg(
     scene:Scene, # what to draw
     plot_width:float=180., # of the drawing on paper, in mm
-    pens:tuple=('black',), # colours of the pens; a drawing without colour uses one of them
+    # colours of the pens; a drawing without colour uses one of them
+    pens:tuple=('black',),
     pen:float=.4, # width of their lines, in mm
-    order:bool=True, # shorten the way in the air and join what touches; False: as it comes
+    # shorten the way in the air and join what touches; False: as it comes
+    order:bool=True,
     chord_error:float=.05, # the largest distance between a curve and its chords, in mm
     hide:bool=False, # leave out what later strokes cover; needs shapely
 )->str: # an SVG document
@@ -326,17 +387,23 @@ def plot_svg(
         if order: lines = joined(ordered(lines), pen)
         paths = [f'<path d="{_path_text(p, plot_width)}"/>' for p in lines]
         label, colour = quoteattr(f'{i} {name}'), quoteattr(_css_colour(name))
-        layers += [f'<g inkscape:groupmode="layer" inkscape:label={label} stroke={colour}>',
-                   *paths, '</g>']
+        layers += [
+            f'<g inkscape:groupmode="layer" inkscape:label={label} stroke={colour}>',
+            *paths,
+            '</g>',
+        ]
     _say(scene, pens, found, cut, chord_error)
     return '\n'.join([_sheet(plot_width, height, pen), *layers, '</svg>', ''])
 
 # %% ../nbs/14_plotter.ipynb #a02c7911
 def _sheet(width, height, pen):
     "The first tag of a plot."
-    return ('<svg xmlns="http://www.w3.org/2000/svg" xmlns:inkscape="http://www.inkscape.org/namespaces/inkscape" '
-            f'width="{width:g}mm" height="{height:.3f}mm" viewBox="0 0 {width:g} {height:.3f}" '
-            f'fill="none" stroke-width="{pen:g}" stroke-linecap="round" stroke-linejoin="round">')
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg"'
+        f' xmlns:inkscape="http://www.inkscape.org/namespaces/inkscape" width="{width:g}mm"'
+        f' height="{height:.3f}mm" viewBox="0 0 {width:g} {height:.3f}" fill="none"'
+        f' stroke-width="{pen:g}" stroke-linecap="round" stroke-linejoin="round">'
+    )
 
 def save_plot(
     scene:Scene, # what to draw

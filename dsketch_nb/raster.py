@@ -18,9 +18,14 @@ def pixel_pitch(
 )->float: # grid units from one cell's centre to the next, the same along every axis
     "The distance between neighbouring centres when those of the first axis span [-1, 1]."
     if not 1 <= len(shape) <= 3:
-        raise ValueError(f"shape {shape} has {len(shape)} axes, expected 1, 2 or 3: pass one whole number an axis, as in (28, 28)")
+        raise ValueError(
+            f"shape {shape} has {len(shape)} axes, expected 1, 2 or 3: pass one whole number an"
+            " axis, as in (28, 28)"
+        )
     if any(not isinstance(n, Integral) or n < 1 for n in shape):
-        raise ValueError(f"shape {shape} must be whole numbers of 1 or more: pass the cells along each axis")
+        raise ValueError(
+            f"shape {shape} must be whole numbers of 1 or more: pass the cells along each axis"
+        )
     return 2 / max([*[n for n in shape if n > 1], 2][0] - 1, 1)
 
 # %% ../nbs/00_raster.ipynb #558720f7
@@ -33,19 +38,26 @@ def pixel_grid(
     "Centres of the cells of a canvas with its middle at the origin."
     usual = pixel_pitch(*shape)
     pitch = usual if pitch is None else pitch
-    if not 0 < pitch < math.inf: raise ValueError(f"pitch {pitch} must be above 0: leave it out for the usual one, {usual:.4g}")
+    if not 0 < pitch < math.inf:
+        raise ValueError(
+            f"pitch {pitch} must be above 0: leave it out for the usual one, {usual:.4g}"
+        )
     axes = [(torch.arange(n, dtype=torch.float64, device='cpu') - (n-1)/2) * pitch for n in shape]
     grid = torch.stack(torch.meshgrid(*axes, indexing='ij'), -1)
     return grid.to(dtype or torch.get_default_dtype()).to(device or torch.get_default_device())
 
 # %% ../nbs/00_raster.ipynb #d13229ec
 def _at_every_cell(points, grid, tail):
-    "`points` [*, D] ready to meet `grid` [*S, D]: [*, 1.., D]. `tail` is the shape we ask of the caller, for the message."
+    """`points` [*, D] ready to meet `grid` [*S, D]: [*, 1.., D]. `tail` is the shape we ask of the
+    caller, for the message.
+    """
     D = grid.shape[-1]
     if points.dim() < len(tail) or points.shape[-1] != D or (len(tail) > 1 and points.shape[-2] != tail[0]):
         want = '[*, ' + ', '.join(str(o) for o in tail[:-1] + (D,)) + ']'
-        raise ValueError(f"shape {tuple(points.shape)} does not fit a grid of {D} dimensions: expected {want}, "
-                         "coordinates in the last axis")
+        raise ValueError(
+            f"shape {tuple(points.shape)} does not fit a grid of {D} dimensions: expected {want}, "
+            "coordinates in the last axis"
+        )
     return points.unflatten(-1, (1,)*(grid.dim()-1) + (-1,))
 
 # %% ../nbs/00_raster.ipynb #30387545
@@ -73,20 +85,29 @@ def line_edt2(
 
 # %% ../nbs/00_raster.ipynb #93c7ad2f
 def _per_stroke(x, d2, name, zero_ok=False):
-    "A width ready to meet `d2` [*, N, *S]: a number stays one, [*, N] gains the grid's axes. Refuses what is no width."
+    """A width ready to meet `d2` [*, N, *S]: a number stays one, [*, N] gains the grid's axes.
+    Refuses what is no width.
+    """
     is_tensor = isinstance(x, Tensor)
     least = (x.min().item() if x.numel() else 1) if is_tensor else x
     if not (least > 0 or (zero_ok and least == 0)):
-        raise ValueError(f"{name} {least:.4g} must be {'0 or more' if zero_ok else 'above 0'}: pass grid units, such as {name}=0.01")
+        raise ValueError(
+            f"{name} {least:.4g} must be {'0 or more' if zero_ok else 'above 0'}: pass grid units,"
+            f" such as {name}=0.01"
+        )
     if not is_tensor or x.dim() == 0: return x
     if x.dim() > d2.dim() or any(i not in (1, j) for i, j in zip(x.shape, d2.shape)):
-        raise ValueError(f"{name} of shape {tuple(x.shape)} does not fit distances of shape {tuple(d2.shape)}: "
-                         "expected a number or the leading axes [*, N] of [*, N, *S]")
+        raise ValueError(
+            f"{name} of shape {tuple(x.shape)} does not fit distances of shape {tuple(d2.shape)}: "
+            "expected a number or the leading axes [*, N] of [*, N, *S]"
+        )
     return x.reshape(x.shape + (1,)*(d2.dim() - x.dim()))
 
 # %% ../nbs/00_raster.ipynb #99a07a5f
 def _in_sigmas(d2, sigma2):
-    "d2/sigma2, written (d2/c)(c/sigma2) with c the value of a learned sigma2, so that no gradient overflows."
+    """d2/sigma2, written (d2/c)(c/sigma2) with c the value of a learned sigma2, so that no
+    gradient overflows.
+    """
     s = _per_stroke(sigma2, d2, 'sigma2')
     if not (isinstance(s, Tensor) and s.requires_grad): return d2 / s
     c = s.detach()
@@ -134,7 +155,10 @@ def smoothmax(
 )->Tensor: # r without `dim`, between its mean and its largest
     "sum_i r_i w_i with w = softmax(r/temperature): nearly the maximum."
     if not temperature > 0:
-        raise ValueError(f"temperature {temperature} must be above 0: for the plain maximum use r.amax(dim)")
+        raise ValueError(
+            f"temperature {temperature} must be above 0: for the plain maximum use"
+            " r.amax(dim)"
+        )
     return (r * torch.softmax(r / temperature, dim)).sum(dim, keepdim=keepdim)
 
 # %% ../nbs/00_raster.ipynb #5add540f
@@ -144,7 +168,9 @@ def over(
     dim:int=1, # the axis of strokes
     keepdim:bool=False, # keep that axis, with length 1
 )->Tensor: # the broadcast shape without `dim`
-    "sum_i colour_i r_i prod_{j>i} (1 - r_j): later strokes on top (Porter & Duff 1984)."
+    """sum_i colour_i r_i prod_{j>i} (1 - r_j): later strokes on top (Porter & Duff
+    1984).
+    """
     # prod over j >= i
     through = (1 - r).flip(dim).cumprod(dim).flip(dim)
     nothing_above = torch.ones_like(r.sum(dim, keepdim=True))
@@ -160,8 +186,9 @@ def over_recursive(
     keepdim:bool=False, # keep that axis, with length 1
 )->Tensor: # the broadcast shape without `dim`
     "`over`, one stroke after the other, as a painter does it."
-    r, colour = torch.broadcast_tensors(r,
-                                        torch.ones_like(r) if colour is None else colour)
+    r, colour = torch.broadcast_tensors(
+        r, torch.ones_like(r) if colour is None else colour
+    )
     out = torch.zeros_like(r.sum(dim))
     for r_i, c_i in zip(r.unbind(dim), colour.unbind(dim)):
         out = out*(1 - r_i) + c_i*r_i
@@ -169,9 +196,15 @@ def over_recursive(
 
 # %% ../nbs/00_raster.ipynb #35a1753c
 def _cell_sides(grid):
-    "Sides of a cell of `grid` [*S, D]; an axis of one cell counts as long as the shortest other, and a lone cell spans [-1, 1]."
+    """Sides of a cell of `grid` [*S, D]; an axis of one cell counts as long as the shortest other,
+    and a lone cell spans [-1, 1].
+    """
     n = grid.dim() - 1
-    sides = [(grid.select(i, 1) - grid.select(i, 0)).norm(dim=-1).max().item() for i in range(n) if grid.shape[i] > 1]
+    sides = [
+        (grid.select(i, 1) - grid.select(i, 0)).norm(dim=-1).max().item()
+        for i in range(n)
+        if grid.shape[i] > 1
+    ]
     return sides + [min(sides, default=2.)] * (n - len(sides))
 
 # %% ../nbs/00_raster.ipynb #332812fb

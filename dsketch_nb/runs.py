@@ -26,27 +26,36 @@ from safetensors.torch import save as to_bytes
 import dsketch_nb
 
 # %% ../nbs/04_runs.ipynb #de928f72
-UNFINISHED = '.dsketch-'                            # how the names of files begin that are still being written
+# how the names of files begin that are still being written
+UNFINISHED = '.dsketch-'
 _FULL = errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, 'EDQUOT', errno.ENOSPC)
 
 def _refused(e, path):
     "A system's error, with the file's name and a cure."
-    cure = 'make room, or choose another disk' if e.errno in _FULL else 'choose a folder that exists and that you may write to'
+    cure = (
+        'make room, or choose another disk'
+        if e.errno in _FULL
+        else 'choose a folder that exists and that you may write to'
+    )
     return type(e)(f"cannot write {path}: {(e.strerror or str(e)).lower()}; {cure}")
 
 def _real(path): return Path(os.path.realpath(Path(path).parent))/Path(path).name
 
-_claims = {}                          # folder -> who knows its files, and how many blocks are within; see `listing`
+# folder -> who knows its files, and how many blocks are within; see `listing`
+_claims = {}
 
 def _claim_over(path):
     "The claim on the nearest folder above a file."
     return next((_claims[o][0] for o in _real(path).parents if o in _claims), None)
 
+# %% ../nbs/04_runs.ipynb #ba784a36
 @contextmanager
 def replacing(
     path, # the file to write
 ):
-    "A temporary path beside `path`, of the same suffix, to write to; it becomes `path` if the block ends well and vanishes if not."
+    """A temporary path beside `path`, of the same suffix, to write to; it becomes `path` if the
+    block ends well and vanishes if not.
+    """
     path = Path(path)
     claim = _claim_over(path)
     if claim: claim.check(path)
@@ -84,14 +93,22 @@ def check_outputs(
     read.pop(None, None)
     for o in outputs:
         i = file_id(o)
-        if i in read: raise ValueError(f"{o} would be written over {read[i]}, which is read: choose another name or folder")
+        if i in read:
+            raise ValueError(
+                f"{o} would be written over {read[i]}, which is read: choose another"
+                " name or folder"
+            )
         for key in {os.path.realpath(o), i} - {None}:
-            if key in seen: raise ValueError(f"{o} and {seen[key]} would be one file: choose another name")
+            if key in seen:
+                raise ValueError(
+                    f"{o} and {seen[key]} would be one file: choose another name"
+                )
             seen[key] = o
 
 # %% ../nbs/04_runs.ipynb #1d93052b
 MADE = '.made'                                      # the list's name: a JSON string a line
-_OLD = '.png', '.svg', '.pdf', '.safetensors', '.csv', '.json'   # what version 0.1.0 wrote, which kept no list
+# what version 0.1.0 wrote, which kept no list
+_OLD = '.png', '.svg', '.pdf', '.safetensors', '.csv', '.json'
 
 def made_in(
     folder,
@@ -105,6 +122,7 @@ def made_in(
         except (ValueError, TypeError): pass                # the disk was full
     return out
 
+# %% ../nbs/04_runs.ipynb #23404fe4
 class _Claim:
     "The files that runs have made in a folder."
     def __init__(self, folder):
@@ -118,7 +136,11 @@ class _Claim:
         "Refuse to write over a file that is not on the list."
         if not os.path.lexists(path) or self.name(path) in self.made: return
         self.made |= made_in(self.folder)           # another process of this run may have made it
-        if self.name(path) not in self.made: raise FileExistsError(f"{path} is there already, and no run has made it: move it away, or choose another folder")
+        if self.name(path) not in self.made:
+            raise FileExistsError(
+                f"{path} is there already, and no run has made it: move it away, or choose another"
+                " folder"
+            )
 
     def add(self, path):
         self.check(path)
@@ -131,7 +153,9 @@ class _Claim:
 def listing(
     folder, # that is there
 ):
-    "Within, `replacing` refuses to write over a file in that folder which no run has made, and lists what it writes. The block's value can `check` a path."
+    """Within, `replacing` refuses to write over a file in that folder which no run has made, and
+    lists what it writes. The block's value can `check` a path.
+    """
     folder = Path(os.path.realpath(folder))
     claim, n = _claims.get(folder) or (_Claim(folder), 0)
     _claims[folder] = claim, n + 1
@@ -161,11 +185,16 @@ def write_tensors(
     about:dict, # anything JSON can say
 ):
     "Write a safetensors file with JSON in its header."
-    data = to_bytes({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {'about': json.dumps({'format': FORMAT} | about)})
+    data = to_bytes(
+        {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+        {'about': json.dumps({'format': FORMAT} | about)},
+    )
     with replacing(path) as tmp: tmp.write_bytes(data)
 
 def provided():
-    "Weights that come with the package: name -> file, which may lie in a zip (an `importlib.resources` Traversable)."
+    """Weights that come with the package: name -> file, which may lie in a zip (an
+    `importlib.resources` Traversable).
+    """
     folder = files(dsketch_nb)/'weights'
     found = sorted(o.name for o in folder.iterdir()) if folder.is_dir() else []
     return {o.removesuffix('.safetensors'): folder/o for o in found if o.endswith('.safetensors')}
@@ -176,15 +205,29 @@ def reading(
     path, # the file, as the user knows it
     cure:str='fetch it again, or make it again', # what to do about a damaged file
 ):
-    "Within, whatever a file's content makes a reader raise is a ValueError of one line that names the file."
-    try: yield
+    """Within, whatever a file's content makes a reader raise is a ValueError of one
+    line that names the file.
+    """
+    try:
+        yield
     except Exception as e:
         said = str(e)
-        if isinstance(e, OSError) and e.errno or isinstance(e, (ValueError, FileNotFoundError)) and str(path) in said:
+        if (
+            isinstance(e, OSError)
+            and e.errno
+            or isinstance(e, (ValueError, FileNotFoundError))
+            and str(path) in said
+        ):
             # the system's own errors, and lines that name the file already
             raise
-        said = ' '.join(said.split())[:200] if isinstance(e, ValueError) else f'{type(e).__name__} {said}'[:200]
-        raise ValueError(f"{path} is damaged, or of another kind ({' '.join(said.split())}): {cure}") from e
+        said = (
+            ' '.join(said.split())[:200]
+            if isinstance(e, ValueError)
+            else f'{type(e).__name__} {said}'[:200]
+        )
+        raise ValueError(
+            f"{path} is damaged, or of another kind ({' '.join(said.split())}): {cure}"
+        ) from e
 
 # %% ../nbs/04_runs.ipynb #c353d3d3
 _EXPECTED = "expected weights or a checkpoint written by this package"
@@ -194,22 +237,31 @@ def _weights_file(path):
     if Path(path).is_file(): return nullcontext(path)
     known = provided()
     if str(path) in known: return as_file(known[str(path)])
-    raise FileNotFoundError(f"no file {path}: {_EXPECTED}, or the name of weights that come with it "
-                            f"({', '.join(known) or 'none'})")
+    raise FileNotFoundError(
+        f"no file {path}: {_EXPECTED}, or the name of weights that come with it "
+        f"({', '.join(known) or 'none'})"
+    )
 
 def read_tensors(
     path, # a file that write_tensors wrote, or a name from provided
 )->tuple: # (about, tensors): what JSON said, and name -> tensor
-    "What `write_tensors` wrote. A file that is damaged or of another kind is a ValueError that names it."
+    """What `write_tensors` wrote. A file that is damaged or of another kind is a ValueError that
+    names it.
+    """
     opened = _weights_file(path)
     with reading(path, _EXPECTED):
         with opened as file, safe_open(file, 'pt') as f:
-            about, tensors = (f.metadata() or {}).get('about'), {k: f.get_tensor(k) for k in f.keys()}
+            about, tensors = (f.metadata() or {}).get('about'), {
+                k: f.get_tensor(k) for k in f.keys()
+            }
         about = json.loads(about) if about else {}
         if not isinstance(about, dict) or not isinstance(about.get('format'), int):
             raise ValueError(f"{path} holds tensors but does not say of what: {_EXPECTED}")
         if about['format'] > FORMAT:
-            raise ValueError(f"{path} is of format {about['format']}, this version reads up to {FORMAT}: upgrade dsketch_nb")
+            raise ValueError(
+                f"{path} is of format {about['format']}, this version reads up to {FORMAT}: upgrade"
+                " dsketch_nb"
+            )
     return about, tensors
 
 # %% ../nbs/04_runs.ipynb #b624fdbd
@@ -219,7 +271,8 @@ def optimiser_state(
     "The state of an optimiser, for a file."
     state, tensors, plain = optimiser.state_dict(), {}, {}
     for i, values in state['state'].items():
-        for k, v in values.items(): (tensors if isinstance(v, Tensor) else plain)[f'optimiser.{i}.{k}'] = v
+        for k, v in values.items():
+            (tensors if isinstance(v, Tensor) else plain)[f'optimiser.{i}.{k}'] = v
     return tensors, dict(groups=state['param_groups'], plain=plain)
 
 def check_kinds(
@@ -227,7 +280,9 @@ def check_kinds(
     mine, # a value of the kind expected: number, text, bool, list or dict
     what:str, # what it is called
 ):
-    "Refuse another kind of value: text for a number, a list of another length. Keys on one side alone are let be."
+    """Refuse another kind of value: text for a number, a list of another length. Keys on one side
+    alone are let be.
+    """
     if isinstance(mine, dict) and isinstance(theirs, dict):
         for k in mine.keys() & theirs.keys(): check_kinds(theirs[k], mine[k], f'{what}.{k}')
     elif isinstance(mine, (list, tuple)) and isinstance(theirs, (list, tuple)) and len(mine) == len(theirs):
@@ -237,26 +292,33 @@ def check_kinds(
         if not (all(number) and math.isfinite(theirs) or type(theirs) is type(mine) or mine is None):
             raise ValueError(f"{what} is {theirs!r}, expected something like {mine!r}")
 
+# %% ../nbs/04_runs.ipynb #62c1ab47
 def restore_optimiser(
     optimiser:torch.optim.Optimizer, # changed in place
     tensors:dict, # a file's tensors; those of the optimiser are picked out
     about:dict, # the rest
 ):
     "Load what `optimiser_state` gave. ValueError if it is the state of another optimiser."
-    check_kinds(about, {'groups': optimiser.state_dict()['param_groups'], 'plain': {}}, 'the optimiser')
+    check_kinds(
+        about, {'groups': optimiser.state_dict()['param_groups'], 'plain': {}}, 'the optimiser'
+    )
     state, params = {}, [p for g in optimiser.param_groups for p in g['params']]
     for name, v in [*tensors.items(), *about['plain'].items()]:
         if not name.startswith('optimiser.'): continue
         _, i, k = name.split('.', 2)
-        if not (i.isdecimal() and int(i) < len(params)): raise ValueError(f"{name} is the state of a parameter that is not here")
+        if not (i.isdecimal() and int(i) < len(params)):
+            raise ValueError(f"{name} is the state of a parameter that is not here")
         if isinstance(v, Tensor) and v.shape not in ((), params[int(i)].shape):
-            raise ValueError(f"{name} has shape {list(v.shape)}, its parameter {list(params[int(i)].shape)}")
+            raise ValueError(
+                f"{name} has shape {list(v.shape)}, its parameter {list(params[int(i)].shape)}"
+            )
         state.setdefault(int(i), {})[k] = v
     optimiser.load_state_dict({'state': state, 'param_groups': about['groups']})
     for p, kept in optimiser.state.items():
         # in the memory layout of the weights: a fused optimiser walks through both side by side
         for k, v in kept.items():
-            if isinstance(v, Tensor) and v.shape == p.shape: kept[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
+            if isinstance(v, Tensor) and v.shape == p.shape:
+                kept[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
 
 # %% ../nbs/04_runs.ipynb #ebe77eb3
 def check_same(
@@ -268,22 +330,41 @@ def check_same(
     mine = json.loads(json.dumps(mine, default=str))
     for k in [*mine, *theirs]:
         if theirs.get(k) != mine.get(k):
-            raise ValueError(f"{what} is a run of another configuration: its {k} is {theirs.get(k)!r}, now it is {mine.get(k)!r}; resume with the same, or choose another folder")
+            raise ValueError(
+                f"{what} is a run of another configuration: its {k} is {theirs.get(k)!r}, now it is"
+                f" {mine.get(k)!r}; resume with the same, or choose another folder"
+            )
 
 # %% ../nbs/04_runs.ipynb #0f0da168
 @contextmanager
 def claimed(
     folder, # made if it is not there
 ):
-    "Within, no other run may use that folder, and no file in it is written over that no run has made."
+    """Within, no other run may use that folder, and no file in it is written over that no run has
+    made.
+    """
     folder = Path(folder)
-    try: folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise type(e)(f"cannot make folder {folder}: {(e.strerror or str(e)).lower()}; choose one that you may write to") from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise type(e)(
+            f"cannot make folder {folder}: {(e.strerror or str(e)).lower()}; choose one that you"
+            " may write to"
+        ) from None
     with listing(folder) as files_of_runs:
         lock = FileLock(folder/'.lock', timeout=0)
-        try: lock.acquire()
-        except Timeout: raise ValueError(f"{folder} is in use by another run: wait until it has ended, or choose another folder") from None
-        except OSError as e: raise type(e)(f"cannot write to {folder}: {(e.strerror or str(e)).lower()}; choose one that you may write to") from None
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ValueError(
+                f"{folder} is in use by another run: wait until it has ended, or choose another"
+                " folder"
+            ) from None
+        except OSError as e:
+            raise type(e)(
+                f"cannot write to {folder}: {(e.strerror or str(e)).lower()}; choose one that you"
+                " may write to"
+            ) from None
         try:
             for o in folder.glob(f'{UNFINISHED}*'): o.unlink(missing_ok=True)
             yield files_of_runs
@@ -295,33 +376,64 @@ def torch_device(
 )->torch.device:
     "A device that is there."
     try: device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    except RuntimeError: raise ValueError(f"device {name!r} is not known: try cpu or cuda") from None
-    try: torch.zeros(1, device=device).item()
-    except (RuntimeError, NotImplementedError, AssertionError): raise ValueError(f"device {name} is not there: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu") from None
+    except RuntimeError:
+        raise ValueError(f"device {name!r} is not known: try cpu or cuda") from None
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, NotImplementedError, AssertionError):
+        raise ValueError(
+            f"device {name} is not there: this machine has {torch.cuda.device_count()} CUDA"
+            " devices; use --device cpu"
+        ) from None
     return device
 
-_OTHERS = 'LBFGS', 'SparseAdam'             # these want the loss as a function, and sparse gradients
+# these want the loss as a function, and sparse gradients
+_OTHERS = 'LBFGS', 'SparseAdam'
 
 def torch_optimiser(
     name:str, # a class of torch.optim
     betas=None, # two numbers, for optimisers of Adam's kind
 ): # makes the optimiser, given parameters and options
     "An optimiser of PyTorch's that takes steps from gradients."
-    known = {k: v for k, v in vars(torch.optim).items() if inspect.isclass(v) and issubclass(v, torch.optim.Optimizer) and v is not torch.optim.Optimizer and k not in _OTHERS}
-    if name not in known: raise ValueError(f"optimiser {name!r} is not in torch.optim, or takes another kind of step: expected one of {', '.join(sorted(known))}")
-    return partial(known[name], **({'betas': tuple(betas)} if betas and 'betas' in inspect.signature(known[name]).parameters else {}))
+    known = {
+        k: v
+        for k, v in vars(torch.optim).items()
+        if inspect.isclass(v)
+        and issubclass(v, torch.optim.Optimizer)
+        and v is not torch.optim.Optimizer
+        and k not in _OTHERS
+    }
+    if name not in known:
+        raise ValueError(
+            f"optimiser {name!r} is not in torch.optim, or takes another kind of step: expected one"
+            f" of {', '.join(sorted(known))}"
+        )
+    return partial(
+        known[name],
+        **(
+            {'betas': tuple(betas)}
+            if betas and 'betas' in inspect.signature(known[name]).parameters
+            else {}
+        ),
+    )
 
 # %% ../nbs/04_runs.ipynb #4a855f06
 class Callback:
-    "What happens along the way of a loop; `run` is that loop, an `ImageOptimiser` or a `Trainer`."
+    """What happens along the way of a loop; `run` is that loop, an `ImageOptimiser` or
+    a `Trainer`.
+    """
     def before_fit(self, run):
         "Before the first step; also after a resume."
     def after_resume(self, run):
-        "A `Trainer` goes on: `run.epoch` epochs are done, and a kill may have come before the last `after_epoch`."
+        """A `Trainer` goes on: `run.epoch` epochs are done, and a kill may have come
+        before the last `after_epoch`.
+        """
     def before_epoch(self, run):
         "A `Trainer` begins epoch `run.epoch`, counted from 0."
     def after_loss(self, run):
-        "An `ImageOptimiser` has drawn `run.picture` and knows `run.loss`; the strokes have not moved yet."
+        """An `ImageOptimiser` has drawn `run.picture` and knows `run.loss`; the
+        strokes have not moved yet.
+        """
     def after_step(self, run):
         "Strokes or weights have moved; `run.loss` is the loss before that."
     def after_epoch(self, run):
@@ -345,8 +457,14 @@ class WidthSchedule(Callback):
     ):
         for k, v in dict(init_sigma2=init, final_sigma2=final, sigma2_factor=factor).items():
             if not 0 < v < math.inf:
-                raise ValueError(f"{k} {v} must be above 0: a sigma2 is a squared width, such as 0.01")
-        if step == 0: raise ValueError("sigma2_step 0 must be 1 or more, or -1 for a sigma2 that stays")
+                raise ValueError(
+                    f"{k} {v} must be above 0: a sigma2 is a squared width, such as"
+                    " 0.01"
+                )
+        if step == 0:
+            raise ValueError(
+                "sigma2_step 0 must be 1 or more, or -1 for a sigma2 that stays"
+            )
         self.init, self.final, self.factor, self.step = init, final, factor, step
 
     def at(self,
@@ -354,7 +472,9 @@ class WidthSchedule(Callback):
     )->float: # sigma2, in the unit of `init`
         "The squared width at a time."
         if self.step < 0: return self.init
-        return max(self.init * self.factor**(time // self.step), min(self.final, self.init))
+        return max(
+            self.init * self.factor ** (time // self.step), min(self.final, self.init)
+        )
 
 # %% ../nbs/04_runs.ipynb #cd9f6811
 @contextmanager
@@ -362,7 +482,9 @@ def seeded(
     seed:int|None=None, # of PyTorch's generators; None: go on from the caller's
     device='cpu', # torch device on which random numbers are drawn, besides the CPU
 ):
-    "Within, PyTorch's random numbers follow from `seed`; afterwards the caller's go on as if none had been drawn."
+    """Within, PyTorch's random numbers follow from `seed`; afterwards the caller's go
+    on as if none had been drawn.
+    """
     device = torch.device(device)
     with torch.random.fork_rng([device] if device.type == 'cuda' else []):
         if seed is not None: torch.manual_seed(seed)
@@ -372,15 +494,22 @@ def seeded(
 def accelerator():
     "Hugging Face's `Accelerator` if this process was started by a launcher, otherwise None."
     if not {'ACCELERATE_MIXED_PRECISION', 'LOCAL_RANK'} & set(os.environ): return None
-    try: from accelerate import Accelerator
-    except ImportError: raise ValueError("this was launched as one of several processes, which needs accelerate: pip install accelerate") from None
+    try:
+        from accelerate import Accelerator
+    except ImportError:
+        raise ValueError(
+            "this was launched as one of several processes, which needs accelerate: pip install"
+            " accelerate"
+        ) from None
     return Accelerator()
 
 @contextmanager
 def torch_threads(
     n:int=None, # how many; None changes nothing
 ):
-    "PyTorch's threads within the block: one where `draw` works, which has threads of its own that the others would fight."
+    """PyTorch's threads within the block: one where `draw` works, which has threads of its own
+    that the others would fight.
+    """
     before = torch.get_num_threads()
     if n: torch.set_num_threads(n)
     try: yield

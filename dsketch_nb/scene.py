@@ -39,8 +39,8 @@ except OSError:
         if home is not None: os.environ['HOME'] = home
 
 # %% ../nbs/05_scene.ipynb #ec08f694
-from .curves import (bezier_chain_to_polyline, catmull_rom_to_bezier,
-                               catmull_rom_to_polyline, chords_needed)
+from .curves import bezier_chain_to_polyline, catmull_rom_to_bezier
+from .curves import catmull_rom_to_polyline, chords_needed
 from .command import ByName, whole_number
 from .draw import COMPOSE, draw
 from .raster import pixel_pitch

@@ -38,7 +38,9 @@ _REACH = 1.6 # times sigma, and 1.5 pixels: as far as a fitted stroke may grow
 
 @torch.no_grad()
 def _near(scene):
-    "Pixels that strokes come near, where each one's list begins, strokes and distances, bottom first."
+    """Pixels that strokes come near, where each one's list begins, strokes and distances, bottom
+    first.
+    """
     vertices, sigma2, _, _, offsets = scene.merged()
     reach = (_REACH*sigma2.sqrt() + 1.5*scene.pitch)**2 / squared_reach(sigma2.dtype)
     st, _ = as_strokes(vertices, scene.size, reach, None, None, 'softor', None, offsets, None, None,
@@ -59,7 +61,9 @@ def _clip(x): return min(max(x, 0.), 1.)
 @_jit
 def _sharp(where, first, stroke, d, half, alpha, colour, paper, ink, picture, target,
            g_half, g_alpha, g_colour):
-    "Draw sharp strokes into `picture` [pixels, 3]; add gradients of half its squared distance to `target`."
+    """Draw sharp strokes into `picture` [pixels, 3]; add gradients of half its squared distance to
+    `target`.
+    """
     under, cover, grad = np.empty((len(stroke), 3)), np.empty(len(stroke)), np.empty(3)
     for p in range(len(where)):
         now = picture[where[p]]
@@ -69,7 +73,11 @@ def _sharp(where, first, stroke, d, half, alpha, colour, paper, ink, picture, ta
             cover[k] = _clip(half[s] - d[k] + .5) - _clip(-half[s] - d[k] + .5)
             for c in range(3):
                 under[k, c] = now[c]
-                now[c] += cover[k]*alpha[s]*((colour[s, c] - 1)*now[c] if ink else colour[s, c] - now[c])
+                now[c] += (
+                    cover[k]
+                    * alpha[s]
+                    * ((colour[s, c] - 1) * now[c] if ink else colour[s, c] - now[c])
+                )
         for c in range(3): grad[c] = now[c] - target[where[p], c]
         for k in range(first[p+1] - 1, first[p] - 1, -1):
             s, g = stroke[k], 0.
@@ -84,7 +92,9 @@ def _sharp(where, first, stroke, d, half, alpha, colour, paper, ink, picture, ta
 
 # %% ../nbs/08_sharp.ipynb #sharp002
 def _levels(first):
-    "For each depth, the places in the lists at which pixels have a stroke, and which pixels these are."
+    """For each depth, the places in the lists at which pixels have a stroke, and which pixels
+    these are.
+    """
     count = np.diff(first)
     deep = np.argsort(-count, kind='stable')
     for k in range(count.max(initial=0)):
@@ -94,7 +104,11 @@ def _levels(first):
 def _sharp_numpy(where, first, stroke, d, half, alpha, colour, paper, ink, picture, target,
                  g_half, g_alpha, g_colour):
     "As `_sharp`, in numpy."
-    now, under, levels = np.tile(paper, (len(where), 1)), np.empty((len(stroke), 3)), list(_levels(first))
+    now, under, levels = (
+        np.tile(paper, (len(where), 1)),
+        np.empty((len(stroke), 3)),
+        list(_levels(first)),
+    )
     inner, outer = half[stroke] - d + .5, -half[stroke] - d + .5
     cover, rgb = inner.clip(0, 1) - outer.clip(0, 1), colour[stroke]
     a = (cover*alpha[stroke])[:, None]
@@ -113,16 +127,23 @@ def _sharp_numpy(where, first, stroke, d, half, alpha, colour, paper, ink, pictu
     edge = ((0 < inner) & (inner < 1)).astype(float) + ((0 < outer) & (outer < 1))
     np.add.at(g_half, stroke, g*alpha[stroke]*edge)
 
+# %% ../nbs/08_sharp.ipynb #9275b536
 @lru_cache(None)
 def _kernel():
     "The compiled kernel if it runs here, tried on one stroke of one pixel; else the one in numpy."
     if not hasattr(_sharp, 'py_func'): return _sharp_numpy
     one, lists = np.ones(1), (np.zeros(1, int), np.arange(2), np.zeros(1, int), np.zeros(1))
     rgb = [np.ones((1, 3)) for _ in range(4)]
-    try: _sharp(*lists, one, one, rgb[0], rgb[1][0], True, rgb[2], rgb[3], one.copy(), one.copy(), rgb[1].copy())
+    try:
+        _sharp(
+            *lists, one, one, rgb[0], rgb[1][0], True, rgb[2], rgb[3], one.copy(), one.copy(),
+            rgb[1].copy(),
+        )
     except Exception as e:
         why = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
-        warnings.warn(f"numba does not run here, so numpy fits strokes, more slowly: {why}", stacklevel=3)
+        warnings.warn(
+            f"numba does not run here, so numpy fits strokes, more slowly: {why}", stacklevel=3
+        )
         return _sharp_numpy
     return _sharp
 
@@ -138,7 +159,9 @@ def _fitted(scene, target, iters, colour):
     if colour and scene.compose != 'softor': fitted.append((rgb, .02))
     groups = [dict(params=[p], lr=lr) for p, lr in fitted]
     optimiser = torch.optim.Adam(groups, betas=(.8, .95))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(iters, 1), 1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, max(iters, 1), 1e-3
+    )
     picture, step = np.empty_like(target), _kernel()
     for _ in range(iters):
         grads = [torch.zeros_like(x) for x in (half, alpha, rgb)]
@@ -154,7 +177,9 @@ def _fitted(scene, target, iters, colour):
 
 # %% ../nbs/08_sharp.ipynb #09a009e2
 def _fields(scene):
-    "Half-widths in pixels, opacities [N] and colours [N, 3] of the closest profile; which are points."
+    """Half-widths in pixels, opacities [N] and colours [N, 3] of the closest profile; which are
+    points.
+    """
     strokes = scene.strokes()
     marks = [closest_profile(s.sigma, s.point)[0] for s in strokes]
     half = torch.tensor([w/2 for w, _ in marks], dtype=torch.float64)
@@ -167,7 +192,9 @@ def _with_fields(scene, half, alpha, rgb, point):
     sigma2 = (torch.where(point, half, half*2/math.sqrt(math.pi)) * scene.pitch)**2
     counts = [len(g) for g in scene.groups]
     for g, s, a, c in zip(scene.groups, *(x.split(counts) for x in (sigma2, alpha, rgb))):
-        g.sigma2, g.alpha = (torch.nn.Parameter(x.to(g.params), requires_grad=False) for x in (s, a))
+        g.sigma2, g.alpha = (
+            torch.nn.Parameter(x.to(g.params), requires_grad=False) for x in (s, a)
+        )
         if g.colour is not None: g.colour = torch.nn.Parameter(c.to(g.params))
     return scene
 

@@ -20,21 +20,29 @@ def html_as_markdown(
 def plain_html(
     cell, # a cell of a notebook that is being processed; changed in place
 ):
-    "A processor for nbdev: what a cell shows as HTML, without require.js and jQuery from another server."
+    """A processor for nbdev: what a cell shows as HTML, without require.js and jQuery
+    from another server.
+    """
     for output in cell.get('outputs', []):
         html = output.get('data', {}).get('text/html')
         if html: output['data'] = {'text/markdown': html_as_markdown(''.join(html))}
 
 # %% ../nbs/92_site.ipynb #d3dc1b51
 def card_of(
-    page:str, # the path of a notebook below nbs/, such as 'tutorials/01_first_gradient.ipynb'
+    # the path of a notebook below nbs/, such as
+    # 'tutorials/01_first_gradient.ipynb'
+    page:str,
 )->str: # the path of its card below nbs/
     "The picture that is shown where a link to this page is sent."
-    return 'images/cards/' + re.sub(r'\W+', '-', str(Path(page).with_suffix(''))) + '.png'
+    return (
+        'images/cards/' + re.sub(r'\W+', '-', str(Path(page).with_suffix(''))) + '.png'
+    )
 
 # %% ../nbs/92_site.ipynb #0b59215b
 class page_card:
-    "A processor for nbdev: the page's card goes into its front matter, unless it names a picture itself."
+    """A processor for nbdev: the page's card goes into its front matter, unless it
+    names a picture itself.
+    """
     def __init__(self,
         nb, # the notebook as execnb reads it, which remembers its path
     ):
@@ -44,5 +52,8 @@ class page_card:
         self.image = '../'*(len(page.parts) - 1) + card_of(page.as_posix())
 
     def __call__(self, cell):
-        if cell['cell_type'] != 'raw' or not cell['source'].startswith('---') or '\nimage:' in cell['source']: return
-        cell['source'] = re.sub(r'\n---\s*$', f'\nimage: {self.image}\n---\n', cell['source'])
+        if cell['cell_type'] != 'raw' or not cell['source'].startswith('---') or '\nimage:' in cell['source']:
+            return
+        cell['source'] = re.sub(
+            r'\n---\s*$', f'\nimage: {self.image}\n---\n', cell['source']
+        )

@@ -20,9 +20,10 @@ import numpy as np
 from fastcore.basics import patch
 
 # %% ../nbs/06_svg.ipynb #e71f050d
-from .css import (ATTRIBUTE, INHERITED, KEYWORDS, LIMITS, NUMBER, OWN, SHEET, STYLE_ONLY, Affine, Missing,
-    TooMuch, Units, attribute_transform, cascade, colour, css_transform, length, number, refuse,
-    single_transform, substituted, transform_origin, variables)
+from .css import ATTRIBUTE, INHERITED, KEYWORDS, LIMITS, NUMBER, OWN, SHEET, STYLE_ONLY
+from .css import Affine, Missing, TooMuch, Units, attribute_transform, cascade, colour
+from .css import css_transform, length, number, refuse, single_transform, substituted
+from .css import transform_origin, variables
 from .scene import Scene, Stroke
 
 # %% ../nbs/06_svg.ipynb #0e2db352
@@ -61,34 +62,46 @@ def _unpacked(data):
     if data[:2] != b'\x1f\x8b': return data
     unzip = zlib.decompressobj(wbits=31)
     try: out = unzip.decompress(data, LIMITS['bytes'] + 1)
-    except zlib.error as e: raise ValueError(f"a damaged .svgz ({e}): save it again") from None
+    except zlib.error as e:
+        raise ValueError(f"a damaged .svgz ({e}): save it again") from None
     if len(out) > LIMITS['bytes']: refuse("the number of bytes, unpacked,", 'bytes')
     if not unzip.eof: raise ValueError("the .svgz ends too early: copy it again")
     return out
 
+# %% ../nbs/06_svg.ipynb #588b3f1b
 def _utf8(data):
     "Bytes of XML in UTF-8, whatever encoding they declare."
     known = b'utf-8', b'utf8', b'us-ascii', b'ascii'
     if data[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE): name = b'utf-32'
     elif data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE): name = b'utf-16'
     else:
-        found = re.match(rb'''\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})''', data)
+        found = re.match(
+            rb'''\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})''', data
+        )
         if not found or found[1].lower() in known: return data
         name = found[1]
     try:
         codec = codecs.lookup(name.decode())
-        odd = 'idna', 'punycode', 'unicode_escape', 'raw_unicode_escape', 'utf-7', 'undefined'
-        if not getattr(codec, '_is_text_encoding', True) or codec.name in odd: raise LookupError
+        odd = (
+            'idna', 'punycode', 'unicode_escape', 'raw_unicode_escape', 'utf-7',
+            'undefined',
+        )
+        if not getattr(codec, '_is_text_encoding', True) or codec.name in odd:
+            raise LookupError
         if codec.name == 'utf-16' and data[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return data # a text in ASCII that says it is in UTF-16; so do browsers
         return data.decode(codec.name).encode(errors='replace')
     except LookupError:
-        raise ValueError(f"its encoding {name.decode()!r} is not known: save it as UTF-8") from None
+        raise ValueError(
+            f"its encoding {name.decode()!r} is not known: save it as UTF-8"
+        ) from None
     except UnicodeError as e:
-        raise ValueError(f"no well-formed XML (not in {name.decode()}, which it declares: "
-                         f"{e.reason}): save it as UTF-8") from None
+        raise ValueError(
+            f"no well-formed XML (not in {name.decode()}, which it declares: "
+            f"{e.reason}): save it as UTF-8"
+        ) from None
 
-# %% ../nbs/06_svg.ipynb #caad8b7d
+# %% ../nbs/06_svg.ipynb #d6bbcd0f
 _ENTITIES, _ENTITY = 64, 300 # how many a document may define, and of how many characters
 
 class _Builder:
@@ -117,6 +130,7 @@ class _Builder:
             raise ValueError(f"it defines the entity {name[:40]!r}, and definitions can unfold "
                              "without end: save it as plain SVG")
 
+# %% ../nbs/06_svg.ipynb #9359f03e
 def _full(name): return '{' + name if '}' in name else name # as ElementTree writes: {space}name
 
 def _parse(data):
@@ -144,7 +158,9 @@ _ARGUMENT, _FLAG = re.compile(rf'[\s,]*({NUMBER})'), re.compile(r'[\s,]*([01])')
 _ARGUMENTS = dict(m=2, l=2, h=1, v=1, c=6, s=4, q=4, t=2, a=7, z=0)
 
 def _commands(d):
-    "[(command, its numbers), ...] as far as path data can be read, and where that ends."
+    """[(command, its numbers), ...] as far as path data can be read, and where that
+    ends.
+    """
     at, out = 0, []
     while m := _COMMAND.match(d, at):
         command, n, v = m[1], _ARGUMENTS[m[1].lower()], []
@@ -195,7 +211,8 @@ def _arc(start, v, end, tol):
         arc = Arc(start, abs(v[0]), abs(v[1]), v[2], bool(v[3]), bool(v[4]), end)
         if not arc.sweep: return [[end]]
         cubics = list(arc.as_cubic_curves(_arc_pieces(max(arc.rx, arc.ry), arc.sweep, tol)))
-    except ArithmeticError: raise ValueError("left out: path data holds an arc beyond all numbers") from None
+    except ArithmeticError:
+        raise ValueError("left out: path data holds an arc beyond all numbers") from None
     out = [[complex(p.x, p.y) for p in (c.control1, c.control2, c.end)] for c in cubics]
     out[-1][-1] = end
     return out
@@ -210,7 +227,8 @@ def _pieces(kind, v, at, mirror, tol):
         q = z[0] if kind == 'q' else 2*at - mirror
         return [[at + 2/3*(q - at), z[-1] + 2/3*(q - z[-1]), z[-1]]], q
     if kind == 'a': return _arc(at, v, complex(*v[5:]), tol), None
-    return [z[-1:]], None                                                # l, and h and v as such
+    # l, and h and v as such
+    return [z[-1:]], None
 
 def _absolute(kind, v, at, relative):
     "The numbers of one command, absolute; `h` and `v` as those of `l`."
@@ -289,23 +307,31 @@ def _shape_path(
     get, # name, default -> length in user units
 )->str: # path data
     "Any basic shape but a path and lists of points as path data."
-    if tag == 'rect': return _rect(*(get(k, 0.) for k in ('x', 'y', 'width', 'height')), get('rx', None), get('ry', None))
+    if tag == 'rect':
+        return _rect(
+            *(get(k, 0.0) for k in ('x', 'y', 'width', 'height')), get('rx', None), get('ry', None)
+        )
     if tag == 'circle': return _ellipse(get('cx', 0.), get('cy', 0.), get('r', 0.), get('r', 0.))
     if tag == 'ellipse':
         rx, ry = get('rx', None), get('ry', None)
-        return _ellipse(get('cx', 0.), get('cy', 0.), (ry if rx is None else rx) or 0, (rx if ry is None else ry) or 0)
+        return _ellipse(
+            get('cx', 0.0), get('cy', 0.0), (ry if rx is None else rx) or 0,
+            (rx if ry is None else ry) or 0,
+        )
     return f"M{get('x1', 0.)} {get('y1', 0.)}L{get('x2', 0.)} {get('y2', 0.)}"
 
 # %% ../nbs/06_svg.ipynb #930f3a93
 def parts_inside(
-    points:np.ndarray, # [K, 2] vertices, or [3k+1, 2] control points of joined cubics, (x, y)
+    # [K, 2] vertices, or [3k+1, 2] control points of joined cubics, (x, y)
+    points:np.ndarray,
     curved:bool, # whether they are control points
     corners:np.ndarray, # [4, 2] of a convex polygon, in their order
 )->list: # of such arrays; the same points in one array if nothing is cut
     "The parts of a line inside a convex polygon."
     if not np.isfinite(points).all(): raise ValueError("points holds NaN or infinity")
     normals, offsets = _edges(corners)
-    d = points @ normals.T - offsets                                     # [K, 4], 0 or more: inside
+    # [K, 4], 0 or more: inside
+    d = points @ normals.T - offsets
     if (d >= 0).all(): return [points]
     if (d < 0).all(0).any(): return []
     step, out = 3 if curved else 1, []
@@ -317,7 +343,9 @@ def parts_inside(
     return [np.concatenate([run[0], *(p[1:] for p in run[1:])]) for run in out]
 
 def _edges(corners):
-    "Inward unit normals [E, 2] of a convex polygon and their products [E] with its edges."
+    """Inward unit normals [E, 2] of a convex polygon and their products [E] with its
+    edges.
+    """
     along = np.roll(corners, -1, 0) - corners
     normals = np.stack([-along[:, 1], along[:, 0]], 1)
     normals = normals/np.maximum(np.hypot(*normals.T), 1e-300)[:, None]
@@ -327,14 +355,21 @@ def _edges(corners):
 
 # %% ../nbs/06_svg.ipynb #f1919cc6
 def _cut(piece, far):
-    "The parts of one line or cubic where all its distances `far` [2 or 4, E] are 0 or more."
+    """The parts of one line or cubic where all its distances `far` [2 or 4, E] are 0
+    or more.
+    """
     times = [0., 1.]
     for f in far.T:
         if (f >= 0).all() or (f < 0).all(): continue
         if len(piece) == 2: times.append(f[0]/(f[0] - f[1]))
         else:
-            power = [f[3] - 3*f[2] + 3*f[1] - f[0], 3*f[2] - 6*f[1] + 3*f[0], 3*(f[1] - f[0]), f[0]]
-            times += [t.real for t in np.roots(power) if abs(t.imag) < 1e-9 and 0 < t.real < 1]
+            power = [
+                f[3] - 3 * f[2] + 3 * f[1] - f[0], 3 * f[2] - 6 * f[1] + 3 * f[0],
+                3 * (f[1] - f[0]), f[0],
+            ]
+            times += [
+                t.real for t in np.roots(power) if abs(t.imag) < 1e-9 and 0 < t.real < 1
+            ]
     times = sorted(times)
     for a, b in zip(times, times[1:]):
         if b - a > 1e-9 and (_between(far, (a + b)/2, (a + b)/2)[0] >= -1e-12).all():
@@ -347,9 +382,11 @@ def _between(p, a, b):
     def blossom(r, s, t):
         ab, bc, cd = (mix(p[i], p[i+1], r) for i in range(3))
         return mix(mix(ab, bc, s), mix(bc, cd, s), t)
-    return np.stack([blossom(a, a, a), blossom(a, a, b), blossom(a, b, b), blossom(b, b, b)])
+    return np.stack(
+        [blossom(a, a, a), blossom(a, a, b), blossom(a, b, b), blossom(b, b, b)]
+    )
 
-# %% ../nbs/06_svg.ipynb #d4a24e67
+# %% ../nbs/06_svg.ipynb #e24a3bad
 HOUSES = 'g', 'a', 'svg', 'switch'
 SILENT = ('defs', 'symbol', 'clipPath', 'mask', 'marker', 'pattern', 'linearGradient',
     'radialGradient', 'filter', 'style', 'title', 'desc', 'metadata', 'view', 'cursor')
@@ -366,7 +403,9 @@ class _Here(NamedTuple):
     blend:str = 'normal'
     depth:int = 0
     uses:tuple = () # the ids of the uses we are in
-    windows:tuple = () # [4, 2] corners in pixels of the viewports through which one looks
+    ink:bool = False # whether we are in ink of our own
+    # [4, 2] corners in pixels of the viewports through which one looks
+    windows:tuple = ()
 
 class _Placed(ValueError):
     "An error that names its element."
@@ -377,9 +416,15 @@ class _Reader:
     def __init__(self, root, lost, outline, copies, strict):
         self.lost, self.outline, self.copies, self.strict = lost, outline, copies, strict
         elements = list(root.iter())
-        self.ids = {e.attrib['id']: e for e in reversed(elements) if 'id' in e.attrib} # the first of a name
-        self.names = {e: f"{_tag(e) or 'element'} " + (f"#{e.attrib['id'][:40]}" if 'id' in e.attrib else str(i))
-                      for i, e in enumerate(elements)}
+        # the first of a name
+        self.ids = {e.attrib['id']: e for e in reversed(elements) if 'id' in e.attrib}
+        self.names = {
+            e: (
+                f"{_tag(e) or 'element'} "
+                + (f"#{e.attrib['id'][:40]}" if 'id' in e.attrib else str(i))
+            )
+            for i, e in enumerate(elements)
+        }
         self.given = cascade(root, _sheets(elements, lost), lost)
         self.strokes, self.blends, self.paper = [], Counter(), None
         self.visits = self.numbers = self.cuts = 0
@@ -396,7 +441,8 @@ def _sheets(elements, lost):
     "The texts of a document's style sheets that are meant for a screen."
     out = []
     for e in elements:
-        if _tag(e) != 'style' or e.attrib.get('type', 'text/css').strip().lower() not in ('text/css', ''): continue
+        if _tag(e) != 'style' or e.attrib.get('type', 'text/css').strip().lower() not in ('text/css', ''):
+            continue
         if not re.search('all|screen|^$', e.attrib.get('media', '').strip().lower()):
             lost.append(('style', 'a style sheet for other media left out'))
         else: out.append(''.join(e.itertext()))
@@ -405,9 +451,14 @@ def _sheets(elements, lost):
 # %% ../nbs/06_svg.ipynb #f824a8a9
 @patch
 def choose(self:_Reader, element, name, found, here, read):
-    "The value of a property: the strongest of `found` [(layer, text), ...] that `read` takes."
+    """The value of a property: the strongest of `found` [(layer, text), ...] that
+    `read` takes.
+    """
     inherited = name in INHERITED
-    parent, initial = (here.style if inherited else here.own)[name], {**INHERITED, **OWN}[name]
+    parent, initial = (here.style if inherited else here.own)[name], {
+        **INHERITED,
+        **OWN,
+    }[name]
     skipped = set()
     for layer, text in found:
         if layer in skipped: continue
@@ -417,14 +468,18 @@ def choose(self:_Reader, element, name, found, here, read):
             skipped.add(layer)
             continue
         if word in ('unset', 'revert'): word = 'inherit' if inherited else 'initial'
-        if word in ('inherit', 'initial'): return parent if word == 'inherit' else initial
+        if word in ('inherit', 'initial'):
+            return parent if word == 'inherit' else initial
         try: return read(name, text.strip(), layer)
         except ValueError as e: self.fault(element, name, e)
     return parent if inherited else initial
 
 # %% ../nbs/06_svg.ipynb #16651778
-_WORDS = {'stroke-linecap': ('butt', 'round', 'square'), 'visibility': ('visible', 'hidden', 'collapse'),
-          'stroke-linejoin': ('miter', 'round', 'bevel', 'miter-clip', 'arcs')}
+_WORDS = {
+    'stroke-linecap': ('butt', 'round', 'square'),
+    'visibility': ('visible', 'hidden', 'collapse'),
+    'stroke-linejoin': ('miter', 'round', 'bevel', 'miter-clip', 'arcs'),
+}
 _TYPE = dict(zip('xx-small x-small small medium large x-large xx-large xxx-large'.split(),
                  (9., 10., 13., 16., 18., 24., 32., 48.)), smaller=None, larger=None)
 
@@ -447,9 +502,12 @@ def reader(self:_Reader, here, units, box):
     "A function (name, text, layer) -> the computed value of a property."
     def transform(name, text, layer):
         if name != 'transform': return single_transform(name, text, box[2:], units)
-        return attribute_transform(text) if layer == ATTRIBUTE else css_transform(text, box[2:], units)
+        return (
+            attribute_transform(text) if layer == ATTRIBUTE else css_transform(text, box[2:], units)
+        )
     def read(name, text, layer):
-        if name in ('transform', 'translate', 'rotate', 'scale'): return transform(name, text, layer)
+        if name in ('transform', 'translate', 'rotate', 'scale'):
+            return transform(name, text, layer)
         if name == 'transform-origin': return transform_origin(text, box, units)
         if 'opacity' in name: return min(max(number(text), 0.), 1.)
         if name in ('stroke', 'fill', 'stop-color'): return _paint(text)
@@ -468,16 +526,20 @@ def reader(self:_Reader, here, units, box):
 _LOWER = 'display', 'mix-blend-mode', 'vector-effect', 'overflow', 'transform-box'
 def _diagonal(viewport): return math.hypot(*viewport)/math.sqrt(2) # what 100% of a width stands for
 
-# %% ../nbs/06_svg.ipynb #0e5f9eeb
+# %% ../nbs/06_svg.ipynb #b2a20a6f
 @patch
 def enter(self:_Reader, element, tag, here):
     "`here` inside of an element: its properties, transform and opacity."
     given = self.given.get(element, {})
-    here = here._replace(depth=here.depth + 1, variables=variables(given, here.variables))
+    here = here._replace(
+        depth=here.depth + 1, variables=variables(given, here.variables)
+    )
     found = {k: [*given.get(k, ())] for k in given if k in INHERITED or k in OWN}
     for k, v in element.attrib.items():
         if (k in INHERITED or k in OWN) and k not in STYLE_ONLY:
             found.setdefault(k, []).append((ATTRIBUTE, v))
+    if 'dsketch-ink' in element.attrib.get('class', '').split():
+        here = here._replace(ink=True)
     if not found: return here._replace(own=OWN)
     units, style, own = here.units, dict(here.style), dict(OWN)
     if 'font-size' in found:
@@ -488,13 +550,18 @@ def enter(self:_Reader, element, tag, here):
     self.type_measures(element, found)
     read = self.reader(here, units, (0., 0., *here.viewport))
     for k in found:
-        if k not in _BOXED: (style if k in INHERITED else own)[k] = self.choose(element, k, found[k], here, read)
+        if k not in _BOXED:
+            (style if k in INHERITED else own)[k] = self.choose(
+                element, k, found[k], here, read
+            )
     inside = here._replace(units=units, style=style, own=own)
-    if any(k in found for k in _BOXED): inside = self.transformed(element, tag, inside, found, here)
+    if any(k in found for k in _BOXED):
+        inside = self.transformed(element, tag, inside, found, here)
     blend = own['mix-blend-mode']
-    # grey ink of ours, which needs no blend mode
-    if blend == 'normal' and 'dsketch-ink' in element.get('class', '').split(): blend = 'multiply'
-    return inside._replace(opacity=here.opacity*own['opacity'], blend=here.blend if blend == 'normal' else blend)
+    return inside._replace(
+        opacity=here.opacity * own['opacity'],
+        blend=here.blend if blend == 'normal' else blend,
+    )
 
 _BOXED = 'transform', 'translate', 'rotate', 'scale', 'transform-origin'
 
@@ -516,7 +583,11 @@ def transformed(self:_Reader, element, tag, inside, found, here):
     own.update({k: self.choose(element, k, found.get(k, ()), here, read) for k in _BOXED})
     whole = here.depth == 1
     x, y = own['transform-origin'] or ((box[2]/2, box[3]/2) if whole else (0., 0.))
-    steps = [Affine(e=x, f=y), *(own[k] for k in ('translate', 'rotate', 'scale', 'transform')), Affine(e=-x, f=-y)]
+    steps = [
+        Affine(e=x, f=y),
+        *(own[k] for k in ('translate', 'rotate', 'scale', 'transform')),
+        Affine(e=-x, f=-y),
+    ]
     matrix = here.matrix
     for step in steps: matrix = matrix @ step if step else matrix
     if not all(map(math.isfinite, matrix)):
@@ -553,7 +624,8 @@ def _applies(element):
 def visit(self:_Reader, element, here):
     "One element and all below."
     self.visits += 1
-    if self.visits > LIMITS['elements']: refuse("the number of elements, with those that use repeats,", 'elements')
+    if self.visits > LIMITS['elements']:
+        refuse("the number of elements, with those that use repeats,", 'elements')
     if here.depth > LIMITS['depth']: refuse("the nesting of elements", 'depth')
     tag = _tag(element)
     if tag is None or tag in SILENT or not _applies(element): return
@@ -565,26 +637,32 @@ def visit(self:_Reader, element, here):
         elif tag == 'use': self.use(element, here)
         elif tag in SHAPES: self.shape(element, tag, here)
         elif tag in _ANIMATED: self.lose(element, 'an animation, drawn as it starts')
-        elif here.style['visibility'] == 'visible': self.lose(element, f'{tag[:40]} left out')
+        elif here.style['visibility'] == 'visible':
+            self.lose(element, f'{tag[:40]} left out')
     except ValueError as e: return self.fault(element, '', e)
     self.name_effects(element, here, len(self.strokes) - before)
 
 # %% ../nbs/06_svg.ipynb #5b5dd1a1
 @patch
 def amount(self:_Reader, element, known, depth=0):
-    "How many elements there are below one, with what `use` repeats: counted once, not walked."
+    """How many elements there are below one, with what `use` repeats: counted once,
+    not walked.
+    """
     if depth > LIMITS['depth']: refuse("the nesting of elements", 'depth')
     if element in known: return known[element]
-    known[element] = 1                                           # a use of itself counts once
+    # a use of itself counts once
+    known[element] = 1
     tag, below = _tag(element), ()
     if tag == 'use':
         target = self.ids.get(_link(element)[1:])
-        if target is not None: below = list(target) if _tag(target) == 'symbol' else [target]
+        if target is not None:
+            below = list(target) if _tag(target) == 'symbol' else [target]
     elif tag is not None and tag not in SHAPES and tag not in SILENT: below = element
     known[element] = 1 + sum(self.amount(e, known, depth + 1) for e in below)
     return known[element]
 
-def _link(element): return element.attrib.get('href', element.attrib.get(XLINK, '')).strip()
+def _link(element):
+    return element.attrib.get('href', element.attrib.get(XLINK, '')).strip()
 
 # %% ../nbs/06_svg.ipynb #b38e94ca
 @patch
@@ -593,9 +671,11 @@ def name_effects(self:_Reader, element, here, drawn):
     if drawn:
         for k, what in _EFFECTS.items():
             if (here.own[k] or 'none') not in ('none', ''): self.lose(element, f'{what} left out')
-    if here.own['opacity'] < 1 and drawn > 1: self.lose(element, "a group's opacity, given to each of its strokes")
+    if here.own['opacity'] < 1 and drawn > 1:
+        self.lose(element, "a group's opacity, given to each of its strokes")
     blend = here.own['mix-blend-mode']
-    if blend not in ('normal', 'multiply'): self.lose(element, f'the blend mode {blend[:20]} left out')
+    if blend not in ('normal', 'multiply'):
+        self.lose(element, f'the blend mode {blend[:20]} left out')
 
 # %% ../nbs/06_svg.ipynb #3bcc7fd2
 @patch
@@ -615,8 +695,13 @@ def view_box(self:_Reader, element):
     while m := _ARGUMENT.match(text, at):
         view.append(float(m[1]))
         at = m.end()
-    if len(view) == 4 and not text[at:].strip() and all(map(math.isfinite, view)) and min(view[2:]) > 0: return view
-    self.fault(element, 'viewBox', ValueError(f"{text[:60]!r} must be x y width height, the last two above 0"))
+    if len(view) == 4 and not text[at:].strip() and all(map(math.isfinite, view)) and min(view[2:]) > 0:
+        return view
+    self.fault(
+        element,
+        'viewBox',
+        ValueError(f"{text[:60]!r} must be x y width height, the last two above 0"),
+    )
 
 # %% ../nbs/06_svg.ipynb #8a21cfeb
 def _fit(view, x, y, w, h, aspect):
@@ -634,14 +719,20 @@ def _fit(view, x, y, w, h, aspect):
 def viewport(self:_Reader, element, here, width, height):
     "`here` inside of an svg or symbol in the drawing, None if it has no size."
     (w0, h0), view = here.viewport, self.view_box(element)
-    x, y = (self.measure(element, k, whole, here, 0.) for k, whole in (('x', w0), ('y', h0)))
+    x, y = (
+        self.measure(element, k, whole, here, 0.0)
+        for k, whole in (('x', w0), ('y', h0))
+    )
     w = self.measure(element, 'width', w0, here, w0) if width is None else width
     h = self.measure(element, 'height', h0, here, h0) if height is None else height
     if not (w > 0 and h > 0): return None
     if here.own['overflow'] not in ('visible', 'auto'):
-        corners = here.matrix(np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], float))
+        corners = here.matrix(
+            np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], float)
+        )
         here = here._replace(windows=(*here.windows, corners))
-    if view is None: return here._replace(matrix=here.matrix @ Affine(e=x, f=y), viewport=(w, h))
+    if view is None:
+        return here._replace(matrix=here.matrix @ Affine(e=x, f=y), viewport=(w, h))
     fit = _fit(view, x, y, w, h, element.attrib.get('preserveAspectRatio', ''))
     return here._replace(matrix=here.matrix @ fit, viewport=tuple(view[2:]))
 
@@ -658,7 +749,9 @@ def house(self:_Reader, element, tag, here):
 
 @patch
 def chosen(self:_Reader, children):
-    "The child that a switch shows, in a list; a child that can show nothing is passed over and named."
+    """The child that a switch shows, in a list; a child that can show nothing is passed over and
+    named.
+    """
     for e in children:
         if _tag(e) is None or not _applies(e): continue
         if _tag(e) in (*HOUSES, *SHAPES, 'use', 'text', 'image'): return [e]
@@ -669,9 +762,13 @@ def chosen(self:_Reader, children):
 def use(self:_Reader, element, here):
     "Another element, here."
     href = _link(element)
-    if not href.startswith('#'): return self.lose(element, f'{href[:60]!r} left out: it is another file, and none is ever fetched')
+    if not href.startswith('#'):
+        return self.lose(
+            element, f'{href[:60]!r} left out: it is another file, and none is ever fetched'
+        )
     name, target = href[1:], self.ids.get(href[1:])
-    if target is None: return self.lose(element, f'{href[:60]!r} left out: there is no such element')
+    if target is None:
+        return self.lose(element, f'{href[:60]!r} left out: there is no such element')
     if name in here.uses: raise ValueError(f"{href[:60]!r} left out: it uses itself, without end")
     (w0, h0), tag = here.viewport, _tag(target)
     x, y, w, h = (self.measure(element, k, whole, here, default) for k, whole, default in
@@ -690,7 +787,8 @@ def use(self:_Reader, element, here):
 @patch
 def gradient_mean(self:_Reader, name, here):
     "The mean colour of a gradient's stops, and their mean opacity; None if `name` is no gradient."
-    for _ in range(8):                                             # a gradient may take its stops from another
+    # a gradient may take its stops from another
+    for _ in range(8):
         target = self.ids.get(name)
         if target is None or _tag(target) not in ('linearGradient', 'radialGradient'): return None
         if stops := [e for e in target if _tag(e) == 'stop']: break
@@ -699,7 +797,8 @@ def gradient_mean(self:_Reader, name, here):
     found = []
     for e in stops:
         self.visits += 1
-        if self.visits > LIMITS['elements']: refuse("the number of elements, with stops of gradients,", 'elements')
+        if self.visits > LIMITS['elements']:
+            refuse("the number of elements, with stops of gradients,", 'elements')
         at = self.enter(e, 'stop', here)
         c = colour(at.own['stop-color'], at.style['color'])
         if c: found.append((c[0], c[1]*at.own['stop-opacity']))
@@ -714,8 +813,18 @@ def paint(self:_Reader, element, kind, here):
     try:
         if m := re.match(r'(?i)url\(\s*["\']?#?([^"\')]*)["\']?\s*\)\s*(.*)', text):
             found = self.gradient_mean(m[1].strip(), here)
-            if kind == 'stroke' or self.outline: self.lose(element, f"{kind} {text[:40]}, drawn in {'its mean colour' if found else 'its fallback colour' if m[2] else 'no colour: left out'}")
-            if found is None: found = colour(m[2], current) if m[2] else None if kind == 'stroke' else ((0., 0., 0.), 1.)
+            if kind == 'stroke' or self.outline:
+                self.lose(
+                    element,
+                    f"{kind} {text[:40]}, drawn in"
+                    f" {'its mean colour' if found else 'its fallback colour' if m[2] else 'no colour: left out'}",
+                )
+            if found is None:
+                found = (
+                    colour(m[2], current)
+                    if m[2]
+                    else None if kind == 'stroke' else ((0.0, 0.0, 0.0), 1.0)
+                )
         else: found = colour(text, current)
     except ValueError as e: return self.fault(element, kind, e)
     return (found[0], found[1]*opacity) if found and found[1]*opacity > 0 else None
@@ -725,7 +834,9 @@ def _corners(points, curved):
     "Whether there is a corner anywhere between the ends."
     if len(points) < 3 or curved and len(points) < 7: return False
     p = points[np.r_[True, np.abs(np.diff(points, axis=0)).max(1) > 1e-9]]
-    ends = np.flatnonzero(np.r_[True, (np.arange(1, len(points)) % (3 if curved else 1)) == 0])[1:-1]
+    ends = np.flatnonzero(np.r_[True, (np.arange(1, len(points)) % (3 if curved else 1)) == 0])[
+        1:-1
+    ]
     if not curved: a, b = np.diff(p, axis=0)[:-1], np.diff(p, axis=0)[1:]
     else: a, b = points[ends] - points[ends - 1], points[ends + 1] - points[ends]
     turn = np.abs(a[:, 0]*b[:, 1] - a[:, 1]*b[:, 0]) > .2*np.hypot(*a.T)*np.hypot(*b.T)
@@ -740,7 +851,8 @@ def _encloses(points):
 @patch
 def is_paper(self:_Reader, tag, subpaths):
     "Whether a shape covers the canvas from edge to edge, before anything else is drawn."
-    if tag != 'rect' or self.strokes or self.paper or len(subpaths) != 1 or subpaths[0].curved: return False
+    if tag != 'rect' or self.strokes or self.paper or len(subpaths) != 1 or subpaths[0].curved:
+        return False
     p, (h, w) = subpaths[0].points, self.size
     square = np.abs(np.diff(p, axis=0)).min(1).max() < 1e-6
     return bool(square and (p.min(0) <= .5).all() and (p.max(0) >= np.array([w, h]) - .5).all())
@@ -755,7 +867,10 @@ def outline_of(self:_Reader, element, tag, here, tol):
         close = 'z' if tag == 'polygon' else ''
     elif tag == 'path': d = _path_data(here.own['d'])
     else:
-        whole = dict(x=w, cx=w, x1=w, x2=w, width=w, rx=w, y=h, cy=h, y1=h, y2=h, height=h, ry=h, r=_diagonal(here.viewport))
+        whole = dict(
+            x=w, cx=w, x1=w, x2=w, width=w, rx=w, y=h, cy=h, y1=h, y2=h, height=h, ry=h,
+            r=_diagonal(here.viewport),
+        )
         def get(k, default):
             text = here.own.get(k) if k in OWN else element.attrib.get(k)
             if text is None or text.strip() == 'auto': return default
@@ -793,10 +908,14 @@ def shape(self:_Reader, element, tag, here):
     subpaths = [s._replace(points=here.matrix(s.points)) for s in subpaths]
     for s in subpaths:
         if not np.abs(s.points).max() <= LIMITS['far']:
-            raise ValueError(f"left out: a point lies {np.abs(s.points).max():.3g} pixels away, more than {LIMITS['far']:g}: expected coordinates near the canvas")
+            raise ValueError(
+                f"left out: a point lies {np.abs(s.points).max():.3g} pixels away, more than"
+                f" {LIMITS['far']:g}: expected coordinates near the canvas"
+            )
     for e in element:
         if _tag(e) in _ANIMATED: self.lose(e, 'an animation, drawn as it starts')
-    if fill and tag != 'line' and any(_encloses(s.points) for s in subpaths): self.filled(element, tag, here, fill, stroke, subpaths)
+    if fill and tag != 'line' and any(_encloses(s.points) for s in subpaths):
+        self.filled(element, tag, here, fill, stroke, subpaths)
     if stroke:
         steady = here.own['vector-effect'] == 'non-scaling-stroke'
         wide = width if steady else width*scale
@@ -807,11 +926,14 @@ def shape(self:_Reader, element, tag, here):
 @patch
 def filled(self:_Reader, element, tag, here, fill, stroke, subpaths):
     "A fill: the paper, an outline, or lost."
-    if not stroke and fill[1]*here.opacity == 1 and not here.windows and self.is_paper(tag, subpaths): self.paper = fill[0]
+    if not stroke and fill[1]*here.opacity == 1 and not here.windows and self.is_paper(tag, subpaths):
+        self.paper = fill[0]
     elif stroke or not self.outline: self.lose(element, 'fill left out')
     else:
         self.lose(element, 'fill, drawn as its outline')
-        self.add(self.through_windows(element, subpaths, self.outline, here), fill, self.outline, here)
+        self.add(
+            self.through_windows(element, subpaths, self.outline, here), fill, self.outline, here
+        )
 
 # %% ../nbs/06_svg.ipynb #c9523030
 @patch
@@ -827,24 +949,33 @@ def through_windows(self:_Reader, element, subpaths, width, here):
             elif not (d <= -width/2).all(0).any():
                 cut = True
                 self.cuts += int((d.min(1) < 0).sum())
-                if self.cuts > LIMITS['cuts']: refuse("the number of cuts at windows", 'cuts')
+                if self.cuts > LIMITS['cuts']:
+                    refuse("the number of cuts at windows", 'cuts')
                 parts = parts_inside(s.points, s.curved, corners)
-                out += [s._replace(points=p, closed=s.closed and p is s.points) for p in parts]
+                out += [
+                    s._replace(points=p, closed=s.closed and p is s.points)
+                    for p in parts
+                ]
         subpaths = out
-    if cut: self.lose(element, 'cut at the edge of an inner viewport, drawn with round ends')
+    if cut:
+        self.lose(
+            element, 'cut at the edge of an inner viewport, drawn with round ends'
+        )
     return subpaths
 
 # %% ../nbs/06_svg.ipynb #eff5313b
 @lru_cache(64)
 def _sigma_of_width(point, copies, alpha=1.):
-    "sigma / width of `copies` soft strokes, of opacity `alpha` together, with the ink of a sharp one."
+    """sigma / width of `copies` soft strokes, of opacity `alpha` together, with the
+    ink of a sharp one.
+    """
     one = 1 - (1 - alpha)**(1/copies)
     terms = [math.comb(copies, k)*(-1)**(k+1)*one**k/(k if point else math.sqrt(k))
              for k in range(1, copies + 1)]
     ink = sum(terms)/alpha
     return 1/(2*math.sqrt(ink)) if point else 1/(math.sqrt(math.pi)*ink)
 
-# %% ../nbs/06_svg.ipynb #a175ebcd
+# %% ../nbs/06_svg.ipynb #4ab40c15
 def _is_point(points): return bool(np.abs(points - points[0]).max() <= 1e-9)
 
 @patch
@@ -852,11 +983,15 @@ def name_losses(self:_Reader, element, style, subpaths, matrix, steady):
     "Name what a stroke of ours cannot show."
     cap, join = style['stroke-linecap'], style['stroke-linejoin']
     has_length = [s for s in subpaths if not _is_point(s.points)]
-    if cap != 'round' and any(not s.closed for s in has_length): self.lose(element, f'{cap} caps, drawn round')
-    if join != 'round' and any(_corners(np.r_[s.points, s.points[1:2]] if s.closed and not s.curved else s.points, s.curved) for s in has_length): self.lose(element, f'{join} joins, drawn round')
+    if cap != 'round' and any(not s.closed for s in has_length):
+        self.lose(element, f'{cap} caps, drawn round')
+    if join != 'round' and any(_corners(np.r_[s.points, s.points[1:2]] if s.closed and not s.curved else s.points, s.curved) for s in has_length):
+        self.lose(element, f'{join} joins, drawn round')
     if re.search('[1-9]', style['stroke-dasharray']): self.lose(element, 'dashes, drawn through')
-    if not (matrix.even or steady): self.lose(element, 'a width that differs by direction, drawn evenly')
-    if any(style[k].strip() not in ('none', '') for k in INHERITED if k.startswith('marker')): self.lose(element, 'markers left out')
+    if not (matrix.even or steady):
+        self.lose(element, 'a width that differs by direction, drawn evenly')
+    if any(style[k].strip() not in ('none', '') for k in INHERITED if k.startswith('marker')):
+        self.lose(element, 'markers left out')
 
 @patch
 def add(self:_Reader, subpaths, paint, width, here, cap='round'):
@@ -869,7 +1004,8 @@ def add(self:_Reader, subpaths, paint, width, here, cap='round'):
         sigma = width*_sigma_of_width(point, self.copies, 1. if self.copies == 1 else together)
         path = s.points[:1 if point else None].tolist()
         self.strokes += [Stroke(path, s.curved and not point, point, sigma, rgb, alpha)]*self.copies
-        self.blends[here.blend] += 1
+        # black over something is black multiplied with it, so our grey ink has no blend mode
+        self.blends['multiply' if here.ink and not any(rgb) else here.blend] += 1
 
 # %% ../nbs/06_svg.ipynb #82357f5a
 def _root_size(reader, root, view, units):
@@ -880,62 +1016,98 @@ def _root_size(reader, root, view, units):
         text, here = None, _Here(Affine(), window, units)
         given = reader.given.get(root, {}).get(k, ())
         found = [*given, *([(ATTRIBUTE, root.attrib[k])] if k in root.attrib else [])]
-        if found: text = reader.choose(root, k, found, here, lambda name, t, layer: 'auto' if t == 'auto' else length(t, whole, units))
+        if found:
+            text = reader.choose(
+                root, k, found, here,
+                lambda name, t, layer: 'auto' if t == 'auto' else length(t, whole, units),
+            )
         out.append(None if text in (None, 'auto') else text)
     w, h = out
-    if view is None: w, h = window[0] if w is None else w, window[1] if h is None else h    # as in a browser
+    # as in a browser
+    if view is None: w, h = window[0] if w is None else w, window[1] if h is None else h
     elif w is None: w, h = window if h is None else (h*view[2]/view[3], h)
     elif h is None: h = w*view[3]/view[2]
-    if not (w > 0 and h > 0): raise ValueError(f"the drawing is {w:g} x {h:g} pixels: expected width and height above 0")
+    if not (w > 0 and h > 0):
+        raise ValueError(f"the drawing is {w:g} x {h:g} pixels: expected width and height above 0")
     return w, h
 
+# %% ../nbs/06_svg.ipynb #eb5c80ad
 def _canvas(reader, root, size):
     "(height, width) in whole pixels, how the document maps to them, its viewport, and the window."
     view, units = reader.view_box(root), _root_type(reader, root)
     w, h = _root_size(reader, root, view, units)
     if size is None: vw, vh = w, h
     elif isinstance(size, int) and size >= 1: vw, vh = size, h*size/w
-    elif isinstance(size, (tuple, list)) and len(size) == 2 and all(int(n) == n and n >= 1 for n in size): vh, vw = size
-    else: raise ValueError(f"size {size!r} must be a width in pixels, (height, width), or None for the drawing's own")
+    elif isinstance(size, (tuple, list)) and len(size) == 2 and all(int(n) == n and n >= 1 for n in size):
+        vh, vw = size
+    else:
+        raise ValueError(
+            f"size {size!r} must be a width in pixels, (height, width), or None for the"
+            " drawing's own"
+        )
     H, W = max(round(vh), 1), max(round(vw), 1)
-    if max(H, W) > LIMITS['side']: raise ValueError(f"the drawing is {vw:.6g} x {vh:.6g} pixels, at most {LIMITS['side']:,} a side: give a size, such as size=800 for the width")
+    if max(H, W) > LIMITS['side']:
+        raise ValueError(
+            f"the drawing is {vw:.6g} x {vh:.6g} pixels, at most {LIMITS['side']:,} a side: give a"
+            " size, such as size=800 for the width"
+        )
     view = view or [0., 0., w, h]
     fit = _fit(view, 0, 0, vw, vh, root.attrib.get('preserveAspectRatio', ''))
     return (H, W), _Here(fit, tuple(view[2:]), Units(window=(w, h)))
 
 def _root_type(reader, root):
     "The units of the document's own size: 1em and 1rem are the root's type."
-    found = [*reader.given.get(root, {}).get('font-size', ()), *([(ATTRIBUTE, root.attrib['font-size'])] if 'font-size' in root.attrib else [])]
+    found = [
+        *reader.given.get(root, {}).get('font-size', ()),
+        *([(ATTRIBUTE, root.attrib['font-size'])] if 'font-size' in root.attrib else []),
+    ]
     if not found: return Units()
     lost, here = list(reader.lost), _Here(Affine(), (300., 150.))
-    size = reader.choose(root, 'font-size', found, here, lambda name, t, layer: _type_size(t, Units()))
-    reader.lost[:] = lost                                        # it will be said when the root is entered
+    size = reader.choose(
+        root, 'font-size', found, here, lambda name, t, layer: _type_size(t, Units())
+    )
+    # it will be said when the root is entered
+    reader.lost[:] = lost
     return Units(font=size, root=size)
 
 # %% ../nbs/06_svg.ipynb #5d5363d1
 def _libraries():
     "Say what is missing before it is missed."
-    try: import svgelements, tinycss2, cssselect2
-    except ImportError as e: raise ImportError(f"{e.name} is not installed, and reading SVG needs it: pip install 'dsketch_nb[all]'") from None
+    try:
+        import svgelements, tinycss2, cssselect2
+    except ImportError as e:
+        raise ImportError(
+            f"{e.name} is not installed, and reading SVG needs it: pip install 'dsketch_nb[all]'"
+        ) from None
 
 def _check_options(outline, copies):
-    if outline is not None and not 0 < outline < math.inf: raise ValueError(f"outline {outline!r} must be a width in pixels above 0, or None")
-    if copies not in range(1, 33): raise ValueError(f"copies {copies!r} must be a whole number from 1 to 32")
+    if outline is not None and not 0 < outline < math.inf:
+        raise ValueError(f"outline {outline!r} must be a width in pixels above 0, or None")
+    if copies not in range(1, 33):
+        raise ValueError(f"copies {copies!r} must be a whole number from 1 to 32")
 
 def _summary(lost, most=8):
     "What is lost, most frequent first."
     kinds = Counter(re.sub("'.*'|url\\(.*?\\)", '...', what) for _, what in lost).most_common()
     more = f', and {len(kinds) - most} more' if len(kinds) > most else ''
-    return ', '.join(f'{what[:120]}' + (f' ({n})' if n > 1 else '') for what, n in kinds[:most]) + more + '; see .lost'
+    return (
+        ', '.join(f'{what[:120]}' + (f' ({n})' if n > 1 else '') for what, n in kinds[:most])
+        + more
+        + '; see .lost'
+    )
 
 # %% ../nbs/06_svg.ipynb #8b72131b
 def read_svg(
     svg:str|Path|bytes, # a file (.svg, .svgz), or the text of an SVG
-    size:int|tuple|None=None, # the canvas: its width in pixels, or (height, width) to fit
+    # the canvas: its width in pixels, or (height, width) to fit
+    size:int|tuple|None=None,
                               # the drawing into; None is the drawing's own
-    outline:float|None=None, # width in pixels of the outlines of filled shapes; None: no fills
-    copies:int=1, # each stroke so many times on itself, thinner: a harder edge, for looking at
-    strict:bool=False, # raise ValueError for a value that cannot be read, instead of naming it
+    # width in pixels of the outlines of filled shapes; None: no fills
+    outline:float|None=None,
+    # each stroke so many times on itself, thinner: a harder edge, for looking at
+    copies:int=1,
+    # raise ValueError for a value that cannot be read, instead of naming it
+    strict:bool=False,
 )->Scene: # with `.lost`, a list of (element, what a scene cannot show of it)
     """A drawing as strokes: ink if all of them multiply, else paint. Opens nothing but `svg`.
 
@@ -947,9 +1119,16 @@ def read_svg(
     try:
         root, instructions = _parse(data)
         if _tag(root) != 'svg':
-            raise ValueError(f"its root is <{root.tag.rpartition('}')[2][:40]}>: expected <svg>")
-        lost = [(f'<?{target[:40]}?>', 'left out: it is another file, and none is ever fetched')
-                for target in instructions]
+            raise ValueError(
+                f"its root is <{root.tag.rpartition('}')[2][:40]}>: expected <svg>"
+            )
+        lost = [
+            (
+                f'<?{target[:40]}?>',
+                'left out: it is another file, and none is ever fetched',
+            )
+            for target in instructions
+        ]
         reader = _Reader(root, lost, outline, copies, strict)
         reader.size, here = _canvas(reader, root, size)
         if reader.amount(root, {}) > LIMITS['elements']:
@@ -957,9 +1136,12 @@ def read_svg(
         reader.visit(root, here)
     except ValueError as e: raise type(e)(f"{name}: {e}") from None
     except RecursionError:
-        raise TooMuch(f"{name}: it is nested too deeply: save it as plain SVG") from None
+        raise TooMuch(
+            f"{name}: it is nested too deeply: save it as plain SVG"
+        ) from None
     return _finished(reader, name)
 
+# %% ../nbs/06_svg.ipynb #ccc0f04f
 def _finished(reader, name):
     "The scene of what a reader has found; a warning says what is lost."
     lost, ink = reader.lost, set(reader.blends) == {'multiply'}
@@ -975,9 +1157,14 @@ def _finished(reader, name):
 @patch(cls_method=True)
 def from_svg(cls:Scene,
     svg:str|Path|bytes, # a file (.svg, .svgz), or the text of an SVG
-    size:int|tuple|None=None, # the canvas: its width in pixels, or (height, width) to fit the drawing into; None is the drawing's own
-    outline:float|None=None, # width in pixels to draw the outlines of filled shapes with; None leaves fills out
-    copies:int=1, # draw every stroke so many times on itself, thinner: a harder edge, for looking at and not for learning
+    # the canvas: its width in pixels, or (height, width) to fit the drawing into; None is the
+    # drawing's own
+    size:int|tuple|None=None,
+    # width in pixels to draw the outlines of filled shapes with; None leaves fills out
+    outline:float|None=None,
+    # draw every stroke so many times on itself, thinner: a harder edge, for looking at and
+    # not for learning
+    copies:int=1,
     strict:bool=False, # raise ValueError for a value that cannot be read, instead of naming it
 )->Scene: # with `.lost`, a list of (element, what a scene cannot show of it)
     "The strokes of an SVG, see `read_svg`."

@@ -25,24 +25,9 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/34_training.ipynb #010e59d4
 from .command import stoppable, whole_number
-from dsketch_nb.runs import (
-    Callback,
-    WidthSchedule,
-    accelerator,
-    check_kinds,
-    check_same,
-    claimed,
-    optimiser_state,
-    read_tensors,
-    reading,
-    replacing,
-    restore_optimiser,
-    seeded,
-    torch_device,
-    torch_optimiser,
-    torch_threads,
-    write_tensors,
-)
+from .runs import Callback, WidthSchedule, accelerator, check_kinds, check_same, claimed
+from .runs import optimiser_state, read_tensors, reading, replacing, restore_optimiser
+from .runs import seeded, torch_device, torch_optimiser, torch_threads, write_tensors
 
 # %% ../nbs/34_training.ipynb #d1424232
 _NUMBER = r'((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)'
@@ -73,17 +58,22 @@ class Schedule:
         body, self.per_batch = self.text.removesuffix('B'), self.text.endswith('B')
         for pattern, make in SCHEDULES.items():
             if m := re.fullmatch(_NUMBER + pattern, body): break
-        else: raise ValueError(f"learning rate {text!r} is not understood: expected a number, or "
-            "0.1*0.2@every10, 0.1*0.2@[10,30,80], 0.1*0.2@plateau or 0.1*inv1e-4,0.75, "
-            "with a B at the end to count batches")
+        else:
+            raise ValueError(
+                f"learning rate {text!r} is not understood: expected a number, or"
+                " 0.1*0.2@every10, 0.1*0.2@[10,30,80], 0.1*0.2@plateau or"
+                " 0.1*inv1e-4,0.75, with a B at the end to count batches"
+            )
         self.initial, self.numbers = float(m[1]), m.groups()[1:]
         if not 0 < self.initial < math.inf:
             raise ValueError(
-                f"learning rate {text!r} must begin with a number above 0, such as 0.001"
+                f"learning rate {text!r} must begin with a number above 0, such as"
+                " 0.001"
             )
         if self.per_batch and 'plateau' in body:
             raise ValueError(
-                f"learning rate {text!r}: a plateau is seen after an epoch, so leave the B out"
+                f"learning rate {text!r}: a plateau is seen after an epoch, so leave"
+                " the B out"
             )
         self.make = make
         # numbers that make no schedule are found out here
@@ -108,13 +98,7 @@ class _Batches:
     image of a batch."""
     def __init__(self, n, batch_size, shuffle=False, drop_last=False, seed=0, rank=0, of=1):
         self.n, self.batch_size, self.shuffle, self.seed, self.rank, self.of, self.epoch = (
-            n,
-            batch_size,
-            shuffle,
-            seed,
-            rank,
-            of,
-            0,
+            n, batch_size, shuffle, seed, rank, of, 0,
         )
         self.steps = n // batch_size if drop_last else math.ceil(n / batch_size)
 
@@ -225,7 +209,8 @@ class History(list):
         "Write a CSV."
         out = io.StringIO()
         rows = csv.DictWriter(out, list(self[0]) if self else ['epoch'], lineterminator='\n')
-        rows.writeheader(); rows.writerows(self)
+        rows.writeheader()
+        rows.writerows(self)
         with replacing(path) as tmp: tmp.write_text(out.getvalue(), encoding='utf-8')
 
     def plot(self, ax):
@@ -239,7 +224,9 @@ class History(list):
                     color='#2a78b5',
                     label=k,
                 )
-        ax.set_xlabel('epoch'); ax.set_yscale('log'); ax.legend(frameon=False)
+        ax.set_xlabel('epoch')
+        ax.set_yscale('log')
+        ax.legend(frameon=False)
         return ax
 
     def _repr_png_(self):
@@ -268,9 +255,7 @@ def _stacked(loss, more):
 def _in_order(split, batch_size, num_workers, acc):
     "A split's batches, and what reads them."
     batches = _Batches(
-        len(split),
-        batch_size,
-        rank=acc.process_index if acc else 0,
+        len(split), batch_size, rank=acc.process_index if acc else 0,
         of=acc.num_processes if acc else 1,
     )
     return batches, _loader(split, batches, num_workers)
@@ -377,11 +362,7 @@ def _prepare(self:Trainer, optimiser, weight_decay, device):
     )
     self.loader, self.val_reader = _loader(self.train, self.batches, self.num_workers), None
     self.epoch, self.history, self.seconds, self.stopped, self.threads_used = (
-        0,
-        History(),
-        [],
-        False,
-        self.threads,
+        0, History(), [], False, self.threads,
     )
 
 @patch(as_prop=True)
@@ -396,7 +377,9 @@ def _call(self:Trainer, when):
 # %% ../nbs/34_training.ipynb #3a686304
 @patch
 def step(self:Trainer, images, labels, mine:int, of:int):
-    "One step of the optimiser on this process's share: `mine` images of a batch of `of`."
+    """One step of the optimiser on this process's share: `mine` images of a batch of
+    `of`.
+    """
     loss, more = self.step_fn(images.to(self.device), labels.to(self.device))
     self.optimiser.zero_grad()
     (loss * (mine*self.of/of) if self.of > 1 else loss).backward()
@@ -420,7 +403,8 @@ def _one_epoch(self:Trainer):
     out = dict(zip(self.names, (total / seen).tolist()))
     if not math.isfinite(out['loss']):
         raise ValueError(
-            f"the loss is {out['loss']} in epoch {self.epoch + 1}: lower the learning rate"
+            f"the loss is {out['loss']} in epoch {self.epoch + 1}: lower the learning"
+            " rate"
         )
     return out
 
@@ -433,7 +417,8 @@ def fit(self:Trainer,
     self.stopped, ours = False, self.output and self.main_process and (
         self.output.is_dir() or not resume
     )
-    # the order of the sums, and so the last bits, depend on the number of threads: a resumed run
+    # the order of the sums, and so the last bits, depend on the number of
+    # threads: a resumed run
     # takes its own again
     with torch_threads(self.threads), stoppable(signal.SIGINT), (
         claimed(self.output) if ours else nullcontext()
@@ -456,7 +441,10 @@ def fit(self:Trainer,
             self.stopped = True
             kept = f": {self.output} holds all up to there" if self.output else ''
             if self.main_process:
-                print(f'stopped after {self.epoch} of {self.epochs} epochs{kept}', file=sys.stderr)
+                print(
+                    f'stopped after {self.epoch} of {self.epochs} epochs{kept}',
+                    file=sys.stderr,
+                )
         finally: self._call('after_fit')
     return self.history
 
@@ -486,13 +474,8 @@ def evaluate(self:Trainer,
     "Averages over a split, as the model is now."
     if split is not self.val or not len(split):
         return evaluate(
-            self.model,
-            self.loss_fn,
-            split,
-            self.config['batch_size'],
-            self.device,
-            self.num_workers,
-            self.acc,
+            self.model, self.loss_fn, split, self.config['batch_size'], self.device,
+            self.num_workers, self.acc,
         )
     # its processes stay for all epochs
     if self.val_reader is None:
@@ -504,10 +487,7 @@ def evaluate(self:Trainer,
 def about(self:Trainer):
     "What the files say about themselves."
     return dict(
-        self.notes,
-        config=self.config,
-        epoch=self.epoch,
-        history=list(self.history),
+        self.notes, config=self.config, epoch=self.epoch, history=list(self.history),
         threads=self.threads_used,
     )
 
@@ -563,23 +543,31 @@ def resume(self:Trainer):
     path = self.output/'checkpoint.safetensors'
     about, tensors = read_tensors(path)
     if not {'config', 'optimiser', 'scheduler'} <= set(about):
-        raise ValueError(f"{path} holds weights, no checkpoint: there is nothing to resume from")
+        raise ValueError(
+            f"{path} holds weights, no checkpoint: there is nothing to resume from"
+        )
     with reading(path, _CURE):
         check_same(about['config'], self.config, path)
         load_weights(self.model, (about, tensors), path)
         restore_optimiser(self.optimiser, tensors, about['optimiser'])
         self._restore_schedule(about['scheduler'])
         self.epoch, self.history = _progress(about)
-        self.threads_used = whole_number(about.get('threads', self.threads_used), 'threads')
+        self.threads_used = whole_number(
+            about.get('threads', self.threads_used), 'threads'
+        )
     # killed before it came to that
-    if self.main_process and not (self.output/'config.json').exists(): self._say_config()
+    if self.main_process and not (self.output/'config.json').exists():
+        self._say_config()
 
+# %% ../nbs/34_training.ipynb #d70b1bfb
 @patch
 def _restore_schedule(self:Trainer, state):
     "The scheduler as it was; functions are its own, and JSON knows text alone as keys."
     mine = self._schedule_state()
     if set(state) != set(mine):
-        raise ValueError(f"the scheduler's state is {sorted(state)}, expected {sorted(mine)}")
+        raise ValueError(
+            f"the scheduler's state is {sorted(state)}, expected {sorted(mine)}"
+        )
     if 'milestones' in state:
         state = dict(
             state,
@@ -587,14 +575,21 @@ def _restore_schedule(self:Trainer, state):
                 {int(k): int(n) for k, n in state['milestones'].items()}
             ),
         )
-    check_kinds({k: v for k, v in state.items() if k != 'milestones'}, mine, 'the scheduler')
-    functions = {'lr_lambdas': [None]} if isinstance(self.scheduler, lr_scheduler.LambdaLR) else {}
+    check_kinds(
+        {k: v for k, v in state.items() if k != 'milestones'}, mine, 'the scheduler'
+    )
+    functions = (
+        {'lr_lambdas': [None]}
+        if isinstance(self.scheduler, lr_scheduler.LambdaLR)
+        else {}
+    )
     self.scheduler.load_state_dict(state | functions)
 
 def _progress(about):
     "(epochs done, a History) of what a file says."
     epoch, rows = whole_number(about['epoch'], 'epoch', 0), about['history']
-    if len(rows) != epoch: raise ValueError(f"the history has {len(rows)} epochs, expected {epoch}")
+    if len(rows) != epoch:
+        raise ValueError(f"the history has {len(rows)} epochs, expected {epoch}")
     for row in rows: check_kinds(row, {k: 0. for k in rows[0]}, 'the history')
     if any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("the history's epochs have different measures")
@@ -636,15 +631,19 @@ class EpochProgress(Callback):
     def before_fit(self, t):
         steps = len(t.batches)
         self.bar = tqdm(
-            total=t.epochs * steps, initial=t.epoch * steps, disable=not t.main_process, unit='step'
+            total=t.epochs * steps, initial=t.epoch * steps, disable=not t.main_process,
+            unit='step',
         )
-    def before_epoch(self, t): self.bar.set_description(f'epoch {t.epoch + 1} of {t.epochs}')
+    def before_epoch(self, t):
+        self.bar.set_description(f'epoch {t.epoch + 1} of {t.epochs}')
     def after_step(self, t):
         self.bar.update()
         if self.bar.n % 50 == 0:
             self.bar.set_postfix_str(f'loss {t.loss.item():.4g}', refresh=False)
     def after_epoch(self, t):
-        self.bar.write(', '.join(f'{k} {v:.4g}' for k, v in t.history[-1].items()), file=sys.stderr)
+        self.bar.write(
+            ', '.join(f'{k} {v:.4g}' for k, v in t.history[-1].items()), file=sys.stderr
+        )
     def after_fit(self, t): self.bar.close()
 
 # %% ../nbs/34_training.ipynb #047a3448
@@ -729,10 +728,7 @@ class Samples(Callback):
             # the same latents each time, so that one can compare
             g = torch.Generator('cpu').manual_seed(0)
             z = torch.randn(
-                len(images),
-                model.decoder.latent_size,
-                generator=g,
-                dtype=torch.float32,
+                len(images), model.decoder.latent_size, generator=g, dtype=torch.float32,
                 device='cpu',
             )
             save_grid(self.output/f'samples_{name}.png', model.decode(z.to(device)))

@@ -14,10 +14,10 @@ LONG = bool(os.environ.get('DSKETCH_LONG'))
 PACKAGE = Path(module.__file__).parent
 here = [k for k, b in BACKENDS.items() if b.device in ('any', 'cpu')]   # Triton's kernels have a file of their own, test_gpu.py
 
-def child(code, check=True, **env):
-    "What a fresh process says; None in `env` unsets a variable."
+def child(code, check=True, cwd=None, **env):
+    "What a fresh process says, begun in the folder `cwd`; None in `env` unsets a variable."
     env = {k: v for k, v in (os.environ | env).items() if v is not None}
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env, cwd=cwd)
     assert not check or done.returncode == 0, (done.returncode, done.stderr[-2000:])
     return done
 
@@ -298,7 +298,7 @@ def nowhere(tmp_path):
     for folder in (tmp_path/'dsketch_nb').rglob('*'):
         if folder.is_dir(): (folder/'__pycache__').touch()             # a file where a folder would have to be
     (tmp_path/'dsketch_nb'/'__pycache__').touch()
-    return dict(PYTHONPATH=str(tmp_path), HOME='/dev/null', XDG_CACHE_HOME=None, NUMBA_CACHE_DIR=None)
+    return dict(cwd=tmp_path, PYTHONPATH=str(tmp_path), HOME='/dev/null', XDG_CACHE_HOME=None, NUMBA_CACHE_DIR=None)
 
 ONE = "import torch, dsketch_nb.draw as d; out = d.draw(torch.zeros(1, 1, 2, dtype=torch.float64), (3, 3), .1); assert out.max() == 1; print(d.__file__)"
 

@@ -41,7 +41,7 @@ def test_the_work_is_finished(tmp_path, name, how, which):
 
 def shell(line, **more):
     env = os.environ | more
-    return subprocess.run(['bash', '-c', line], capture_output=True, env=env, timeout=120)
+    return subprocess.run(['bash', '-c', line], capture_output=True, env=env, timeout=500)
 
 def run(command, *args): return f"{sys.executable} -c \"from dsketch_nb.command import start; start('{command}')\" {' '.join(args)}"
 
@@ -83,7 +83,7 @@ def test_a_traceback_for_those_who_ask(tmp_path):
     plain, full = shell(line), shell(line, DSKETCH_TRACEBACK='1')
     assert plain.returncode == 2 and b'Traceback' not in plain.stderr and full.returncode == 1 and b'Traceback' in full.stderr
 
-@pytest.mark.parametrize('more', [{'HOME': '/nonexistent'}, {'HOME': '/dev/null'}, *[{'HOME': '/proc'}]*LONG], ids=str)
+@pytest.mark.parametrize('more', [{'HOME': '/proc/nope'}, {'HOME': '/dev/null'}], ids=str)
 def test_no_home(tmp_path, more):
     Image.linear_gradient('L').resize((9, 8)).save(tmp_path/'x.png')
     done = shell(f"cd {tmp_path}; {run('imageopt', 'x.png', '--lines', '4', '--iters', '2')}", **more)
