@@ -523,21 +523,18 @@ class Mark(NamedTuple):
 
 def _nest(stroke, profile, paint):
     "Widths, colours and opacities of the marks that show `stroke`, outermost first."
-    # black that covers with opacity o multiplies by 1 - o: grey ink needs no blend mode
-    covers = paint or len(set(stroke.colour)) == 1
-    left = [1.]*3
+    left, own = [1.]*3, tuple(round(255*c) for c in stroke.colour)
     for width, strength in profile:
         covered = stroke.alpha * strength
         want = [1 - covered*(1 if paint else 1 - c) for c in stroke.colour]
         part = [min(1., w / max(q, 1e-6)) for w, q in zip(want, left)]
-        if covers:
-            opacity = round(1 - part[0], 3)
-            colour = tuple(round(255*c) for c in stroke.colour) if paint else (0, 0, 0)
-            left = [left[0]*(1 - opacity)]*3
-        else:
-            opacity, colour = 1., tuple(round(255*p) for p in part)
-            left = [q*c/255 for q, c in zip(left, colour)]
-        if opacity > 0 and (covers or colour != (255,)*3): yield width, colour, opacity
+        opacity, colour = 1., tuple(round(255*p) for p in part)
+        if paint or len(set(colour)) == 1:
+            # black that covers with opacity o multiplies by 1 - o, without a blend mode
+            opacity, colour = round(1 - sum(part)/3, 3), own if paint else (0, 0, 0)
+            left = [q*(1 - opacity) for q in left]
+        else: left = [q*c/255 for q, c in zip(left, colour)]
+        if opacity > 0: yield width, colour, opacity
 
 # %% ../nbs/05_scene.ipynb #scene009
 @dataclass
@@ -679,7 +676,7 @@ def _pale_first(mark, digits):
     "A key to sort ink by: then viewers without blend modes show the darkest stroke."
     light = sum(c*k for c, k in zip(mark.colour, (.299, .587, .114)))
     seen = round(light*mark.opacity + 255*(1 - mark.opacity))
-    return -seen, -mark.width, mark.colour, svg_path(mark.stroke, digits)
+    return -seen, -round(mark.width, 3), mark.colour, svg_path(mark.stroke, digits)
 
 @patch
 def to_svg(self:Scene,
