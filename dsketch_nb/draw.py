@@ -957,24 +957,7 @@ def draw(
     # chooses the fastest
     backend:str|None=None,
 )->Tensor: # [*, C, H, W], or ragged [batch, C, H, W]; 0 is bare, 1 is full ink
-    """Draw polylines with ink exp(-d2/sigma2), differentiable (Mihai & Hare 2021).
-
-    Gradients go to vertices, sigma2, colour, alpha and background. `vertices` [*, N, K, 2] are in
-    grid units, (row, col): rows run from -1 to 1, columns as far as the aspect asks for. `sigma2`
-    is a squared width in squared grid units. The answer is [*, C, H, W]. ValueError or TypeError
-    for what cannot be drawn.
-
-        import torch
-        from dsketch_nb import draw
-        lines = torch.tensor([[[-.5, -.6], [.5, .6]]], requires_grad=True)   # one segment
-        picture = draw(lines, (64, 64), sigma2=.02)                          # [1, 64, 64]
-        picture.sum().backward()                                             # lines.grad
-
-    Second and higher derivatives (`torch.autograd.grad(..., create_graph=True)`,
-    `torch.autograd.functional.hessian`) are right with every backend, and slower than first ones.
-    Under `torch.func`, `grad`, `vjp`, `jacrev` and `vmap` work, over leading axes too; second
-    derivatives and forward mode (`jvp`, `jacfwd`, `hessian`) raise RuntimeError.
-    """
+    "Draw polylines with ink exp(-d2/sigma2), differentiable (Mihai & Hare 2021)."
     st, lead = as_strokes(
         vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch
     )
@@ -986,3 +969,24 @@ def draw(
     if not len(st.image): out = _bare(st)
     else: out = _as_operator(st, name) if traced or numberless else BACKENDS[name](st)
     return out if [*lead] == [st.batch] else out.reshape(*lead, *out.shape[1:])
+
+# %% ../nbs/02_draw.ipynb #a05b5489
+# what `help(draw)` shows besides
+draw.__doc__ += """
+
+Gradients go to vertices, sigma2, colour, alpha and background. `vertices` [*, N, K, 2] are in
+grid units, (row, col): rows run from -1 to 1, columns as far as the aspect asks for. `sigma2`
+is a squared width in squared grid units. The answer is [*, C, H, W]. ValueError or TypeError
+for what cannot be drawn.
+
+    import torch
+    from dsketch_nb import draw
+    lines = torch.tensor([[[-.5, -.6], [.5, .6]]], requires_grad=True)   # one segment
+    picture = draw(lines, (64, 64), sigma2=.02)                          # [1, 64, 64]
+    picture.sum().backward()                                             # lines.grad
+
+Second and higher derivatives (`torch.autograd.grad(..., create_graph=True)`,
+`torch.autograd.functional.hessian`) are right with every backend, and slower than first ones.
+Under `torch.func`, `grad`, `vjp`, `jacrev` and `vmap` work, over leading axes too; second
+derivatives and forward mode (`jvp`, `jacfwd`, `hessian`) raise RuntimeError.
+"""

@@ -1099,8 +1099,8 @@ def _summary(lost, most=8):
 # %% ../nbs/06_svg.ipynb #8b72131b
 def read_svg(
     svg:str|Path|bytes, # a file (.svg, .svgz), or the text of an SVG
-    # the canvas: its width in pixels, or (height, width) to fit the drawing into; None is
-    # the drawing's own
+    # the canvas: its width in pixels, or (height, width) to fit the drawing into;
+    # None is the drawing's own
     size:int|tuple|None=None,
     # width in pixels of the outlines of filled shapes; None: no fills
     outline:float|None=None,
