@@ -34,10 +34,10 @@ class ByName:
         "The class of that name in this family."
         if name in cls.known: return cls.known[name]
         known = ', '.join(sorted(cls.known)) or 'none yet'
-        raise ValueError(
-            f"{cls.family} {name!r} is not known: expected one of {known}; "
-            "a class is known once its module is imported: import dsketch_nb.all for all of ours"
-        )
+        # a class is known once its module is imported
+        ours = cls.__module__.startswith('dsketch_nb.')
+        more = '; import dsketch_nb.all to know all of ours' if ours else ''
+        raise ValueError(f"{cls.family} {name!r} is not known: expected one of {known}{more}")
 
 # %% ../nbs/03_command.ipynb #dc14794a
 def whole_number(
