@@ -268,7 +268,7 @@ def refuse(
 
 # %% ../nbs/02_draw.ipynb #7ff6bdbc
 def as_strokes(
-    # as `draw` takes them
+    # as for draw
     vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch,
 )->tuple: # Strokes, and the leading axes of the answer
     "What `draw` was asked for, checked, as the input of a backend."

@@ -370,7 +370,7 @@ def curve_vertices(
     points = torch.as_tensor(
         points, dtype=None if isinstance(points, Tensor) else torch.get_default_dtype()
     )
-    if isinstance(chords, bool) or chords != int(chords if chords == chords and abs(chords) < 2**31 else 0) or chords < 1:
+    if isinstance(chords, bool) or not 1 <= chords < 2**31 or chords % 1:
         raise ValueError(f"chords {chords} must be a whole number of 1 or more: try chords=16")
     count, fits, f = _CURVES[kind]
     if points.dim() != 2 or points.shape[1] != 2 or not fits(len(points)):
