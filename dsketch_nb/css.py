@@ -493,6 +493,7 @@ def _spread(name, value):
 
 def _font_size(value):
     "The size in the shorthand `font`."
+    if len(value) > 1000: return 'medium'      # no font is called so; patterns would take long
     known = re.search(r'(?<![\w-])(x{1,3}-)?(small(er)?|larger?)(?![\w-])|medium', value.lower())
     sized = re.search(rf'(?<![\w#.-]){NUMBER}(?:%|[a-zA-Z]+)|(?:calc|min|max|clamp)\(.*\)', value)
     return sized[0] if sized else known[0] if known else 'medium'

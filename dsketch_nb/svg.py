@@ -783,6 +783,11 @@ def use(self:_Reader, element, here):
     inside = self.viewport(target, inside, w, h)
     for e in target if inside else (): self.visit(e, inside)
 
+# %% ../nbs/06_svg.ipynb #6fa52d50
+def _name_in(address):
+    "The name that `url(...)` calls for: without quotes, spaces and #."
+    return address.strip().strip('"\'').strip().removeprefix('#')
+
 # %% ../nbs/06_svg.ipynb #e2886a46
 @patch
 def gradient_mean(self:_Reader, name, here):
@@ -811,8 +816,8 @@ def paint(self:_Reader, element, kind, here):
     "(RGB, opacity) of a 'stroke' or a 'fill', or None."
     text, current, opacity = here.style[kind], here.style['color'], here.style[f'{kind}-opacity']
     try:
-        if m := re.match(r'(?i)url\(\s*["\']?#?([^"\')]*)["\']?\s*\)\s*(.*)', text):
-            found = self.gradient_mean(m[1].strip(), here)
+        if m := re.match(r'(?i)url\(([^)]*)\)\s*(.*)', text):
+            found = self.gradient_mean(_name_in(m[1]).strip(), here)
             if kind == 'stroke' or self.outline:
                 self.lose(
                     element,

@@ -23,7 +23,7 @@ def test_everything_it_can_write(tmp_path):
             '--animation', 'a.gif', '--film', 'a.svg', '--scene', 's.safetensors', '--snapshots-path', 'on/the/way', '--snapshots-steps', 2, cwd=tmp_path)
     assert r.returncode == 0, r.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ['a.gif', 'a.svg', 'f.pdf', 'f.png', 'f.svg', 'i.pdf', 'i.png', 'i.svg', 'on', 's.safetensors', 't.png']
-    assert sorted(p.name for p in (tmp_path/'on/the/way').iterdir()) == ['snapshot_000002.pdf', 'snapshot_000002.png', 'snapshot_000002.svg']
+    assert sorted(p.name for p in (tmp_path/'on/the/way').glob('[!.]*')) == ['snapshot_000002.pdf', 'snapshot_000002.png', 'snapshot_000002.svg']
     assert len(Scene.load(tmp_path/'s.safetensors')) == 27
     assert Image.open(tmp_path/'f.png').size == Image.open(tmp_path/'t.png').size == (40, 27)
     assert (tmp_path/'f.pdf').read_bytes().startswith(b'%PDF') and Image.open(tmp_path/'a.gif').n_frames > 1
