@@ -234,7 +234,7 @@ def test_a_broken_picture_among_good_ones_is_named(capsys, unbroken, pictures, t
     folder, _ = pictures
     (tmp_path/'broken.png').write_bytes((folder/'0.png').read_bytes()[:60])
     code, said, err = call(capsys, 'draw', '--weights', unbroken/'model.safetensors', folder/'0.png', tmp_path/'broken.png', tmp_path/'missing.png', folder/'2.png', '--output', tmp_path/'out')
-    assert code == 0 and sorted(o.name for o in (tmp_path/'out').iterdir()) == ['0-strokes.svg', '2-strokes.svg']
+    assert code == 0 and sorted(o.name for o in (tmp_path/'out').glob('[!.]*')) == ['0-strokes.svg', '2-strokes.svg']
     assert [line.startswith(f'skipped {tmp_path/name}') for line, name in zip(err.split('\n'), ('broken.png', 'missing.png'))] == [True, True]
 
 def test_pictures_of_one_name_are_kept_apart(unbroken, pictures, tmp_path):
@@ -281,7 +281,7 @@ def test_eval_measures_what_it_says(capsys, unbroken, reader, tmp_path):
     assert got['images'] == 360 and got['without_ink'] == 0
     kept = json.loads((tmp_path/'out/eval.json').read_text())
     assert kept['mse'] == pytest.approx(got['mse'], rel=1e-3) and kept['command'].startswith('autoencoder-experiment eval --weights')
-    assert {o.name for o in (tmp_path/'out').iterdir()} == {'eval.json', 'reconstructions_test.png', 'strokes_test.svg'}
+    assert {o.name for o in (tmp_path/'out').glob('[!.]*')} == {'eval.json', 'reconstructions_test.png', 'strokes_test.svg'}
     assert (tmp_path/'out/strokes_test.svg').read_text().count('<svg') == 1 + 7
 
 def distances_by_scipy(a, b):
