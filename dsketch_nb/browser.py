@@ -58,7 +58,7 @@ class BrowserOptimiser(anywidget.AnyWidget):
         label:str='Strokes that find their places', # read out by screen readers
         side:int=240, # pixels of the longer side that the strokes are fitted to
         glance:bool=False, # only the picture and the main buttons
-        paused:bool=False, # wait for a press of `start`
+        paused:bool=False, # wait for a press of start
         **settings, # of the engine: strokes, kind, sigma (in pixels), lr, compose, ...
     ):
         _check_known(settings)

@@ -329,11 +329,11 @@ def train_classifier(
     model, # a Classifier, by name or as a class
     dataset, # a DataSet, by name or made already
     output=None, # folder for configuration, log, checkpoint and weights; None writes nothing
-    resume:bool=False, # go on from `output`
+    resume:bool=False, # go on from output
     callbacks=(), # Callbacks
     command:str=None, # the command line, to be kept with the weights
     **flags # of Training, of the classifier, and of a data set given by name
-)->Trainer: # with `model`, `history`, and `test`: loss and accuracy on the test set
+)->Trainer: # with model, history, and test: loss and accuracy on the test set
     "Train a classifier and test it."
     settings, net, data, config = _begin(model, dataset, flags)
     t = settings.trainer(net, classification_loss, data, config, output, callbacks, command)
@@ -483,14 +483,14 @@ def train_classifier_barlow(
     model, # a Classifier, by name or as a class
     dataset, # a DataSet, by name or made already
     output=None, # folder; what Barlow Twins leaves is in its folder barlow
-    resume:bool=False, # go on from `output`
+    resume:bool=False, # go on from output
     callbacks=(), # Callbacks, of both parts
     command:str|None=None, # the command line, to be kept with the weights
     barlow_epochs:int=10, # without labels
     barlow_batch_size:int=1024, # images a step without labels
     finetune:bool=False, # let the labels change the features too, instead of the head alone
     **flags # of Training, of the classifier, and of a data set given by name
-)->Trainer: # with `model`, `history`, and `test`: loss and accuracy on the test set
+)->Trainer: # with model, history, and test: loss and accuracy on the test set
     "Learn features without labels (Barlow Twins), then classes on top of them, and test."
     whole_number(barlow_epochs, 'barlow_epochs')
     whole_number(barlow_batch_size, 'barlow_batch_size')

@@ -9,6 +9,7 @@ __all__ = ['COMMANDS', 'ByName', 'whole_number', 'options', 'build', 'add_flags'
 # %% ../nbs/03_command.ipynb #97a8eedc
 import argparse, errno, importlib, inspect, os, signal, sys, threading, time, unicodedata, _thread
 from contextlib import contextmanager, suppress
+from functools import partial
 from numbers import Integral
 from types import UnionType
 from typing import get_args
@@ -96,7 +97,7 @@ def _add_flag(parser, name, kind, value, text):
     parser.add_argument(flag, type=kind, default=value, help=text)
 
 def add_flags(
-    parser, # an `argparse` parser, or a group of one
+    parser, # an argparse parser, or a group of one
     f, # a function or class; its parameters with defaults become flags
     skip=(), # names to leave out
     **defaults, # other defaults than those of the signature
@@ -113,7 +114,7 @@ def add_flags(
 
 # %% ../nbs/03_command.ipynb #4646e82d
 def add_class_flags(
-    parser, # an `argparse` parser
+    parser, # an argparse parser
     argv, # the arguments, or None for those of the process
     **families, # the flag that names a class, and its family: encoder=Encoder
 )->dict: # flag -> the class it names, for those that name one
@@ -348,8 +349,9 @@ def start(
             sys.exit(130)
 
 # %% ../nbs/03_command.ipynb #387c694f
-def imageopt(argv=None): start('imageopt', argv)
-def autoencoder_experiment(argv=None): start('autoencoder-experiment', argv)
-def train_classifiers(argv=None): start('train_classifiers', argv)
-def train_classifiers_barlow(argv=None): start('train_classifiers_barlow', argv)
-def evaluate_one_shot(argv=None): start('evaluate_one_shot', argv)
+# what a console starts; not functions, which the site would take for the ones that pages name
+imageopt = partial(start, 'imageopt')
+autoencoder_experiment = partial(start, 'autoencoder-experiment')
+train_classifiers = partial(start, 'train_classifiers')
+train_classifiers_barlow = partial(start, 'train_classifiers_barlow')
+evaluate_one_shot = partial(start, 'evaluate_one_shot')

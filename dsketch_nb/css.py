@@ -631,7 +631,7 @@ def _components_as_written(text):
     return parse_component_value_list(text, skip_comments=True)
 
 def variables(
-    given:dict, # property -> [(layer, text), ...], as of `cascade`
+    given:dict, # property -> [(layer, text), ...], as cascade gives it
     parents:dict, # name -> text, the parent's
 )->dict: # name -> text, or None for what is set to nothing
     "An element's variables: its own, those of its parent, and none that refer to themselves."

@@ -122,7 +122,7 @@ def _whole(n, name, least=1):
 
 # %% ../nbs/01_curves.ipynb #e4ac4baf
 def curve_to_polyline(
-    params:Tensor, # [*, P, D] control points in grid units, as `cfcn` takes them
+    params:Tensor, # [*, P, D] control points in grid units, as cfcn takes them
     segments:int=10, # chords a curve
     cfcn=cubic_bezier, # the curve: (params [*, P, D], t [T, 1]) -> [*, T, D]
 )->Tensor: # [*, segments+1, D] vertices
@@ -157,7 +157,7 @@ def _most_bend(params, cfcn):
 
 # %% ../nbs/01_curves.ipynb #86579efb
 def chords_needed(
-    params:Tensor, # [*, P, D] control points in grid units, as `cfcn` takes them
+    params:Tensor, # [*, P, D] control points in grid units, as cfcn takes them
     tol:float, # the largest distance allowed between curve and chords, in grid units
     cfcn=cubic_bezier, # any curve of third degree or less in t: every curve of this page
 )->int: # chords a curve, enough for all of them
@@ -175,7 +175,7 @@ def chords_needed(
 
 # %% ../nbs/01_curves.ipynb #b2136e3f
 def curve_edt2_polyline(
-    params:Tensor, # [*, P, D] control points in grid units, as `cfcn` takes them
+    params:Tensor, # [*, P, D] control points in grid units, as cfcn takes them
     grid:Tensor, # [*S, D] centres of the cells
     segments:int, # chords a curve
     cfcn=cubic_bezier, # the curve: (params [*, P, D], t [T, 1]) -> [*, T, D]
@@ -202,9 +202,9 @@ def _nearest_t(params, cells, iters, slices, cfcn):
 
 # %% ../nbs/01_curves.ipynb #23c1a996
 def curve_edt2_bruteforce(
-    params:Tensor, # [*, P, D] control points in grid units, as `cfcn` takes them
+    params:Tensor, # [*, P, D] control points in grid units, as cfcn takes them
     grid:Tensor, # [*S, D] centres of the cells
-    iters:int, # rounds of search, each `slices`/2 times finer than the one before
+    iters:int, # rounds of search, each slices/2 times finer than the one before
     slices:int, # steps a round; must be fine enough to tell one branch of the curve from another
     cfcn=cubic_bezier, # the curve: (params [*, P, D], t [*, T, 1]) -> [*, T, D]
 )->Tensor: # [*, *S] squared grid units

@@ -71,7 +71,7 @@ class _Part:
 def subset(
     split:Split,
     index:Tensor, # [M] whole numbers: which images
-    transforms=None, # other transforms than those of `split`
+    transforms=None, # other transforms than those of split
 )->Split:
     "Some images of a split."
     source = split.source[index] if isinstance(split.source, Tensor) else _Part(split.source, index)
@@ -482,6 +482,7 @@ class ArrayPickle:
 # %% ../nbs/33_data.ipynb #759680f1
 @patch
 def call(self:ArrayPickle):
+    "Keep a name and its arguments as a list, if the name is an array's own."
     f, args = self.last(2)
     if f not in (
         'numpy.dtype',
@@ -493,6 +494,7 @@ def call(self:ArrayPickle):
 
 @patch
 def build(self:ArrayPickle):
+    "Take a state from the stack and put it behind what it belongs to."
     state = self.stack.pop()
     if not isinstance(self.stack[-1], _Made):
         raise ValueError("it gives a state to what has none")

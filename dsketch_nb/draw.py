@@ -932,7 +932,7 @@ def _bare(st):
 # %% ../nbs/02_draw.ipynb #f26d5c22
 def draw(
     # [*, N, K, 2] polylines of K vertices in grid units, (row, col), shorter ones padded by
-    # repeating their last vertex; or ragged [V, 2] with `offsets`
+    # repeating their last vertex; or ragged [V, 2] with offsets
     vertices:Tensor,
     size:tuple, # (height, width) in pixels
     # squared width in squared grid units: a number, or anything that broadcasts to [*, N]

@@ -142,11 +142,11 @@ def train_autoencoder(
     decoder:str='SinglePassPolyLineDecoder', # a Decoder
     loss:str='MSELoss', # a Loss
     output=None, # folder for checkpoint, weights, log, pictures; None writes nothing
-    resume:bool=False, # go on with the run in `output`
+    resume:bool=False, # go on with the run in output
     callbacks=(), # more Callbacks
     command:str|None=None, # the command line, for the record
     **kwargs, # fields of AutoencoderSettings, and options of the four classes
-)->Trainer: # with `model`, `history`, `data`, and `test` (loss and mse) unless it was stopped
+)->Trainer: # with model, history, data, and test (loss and mse) unless it was stopped
     "Train an auto-encoder and test it."
     config = configure(dataset=dataset, encoder=encoder, decoder=decoder, loss=loss, **kwargs)
     s, widths = AutoencoderSettings(**_of(AutoencoderSettings, config)), _widths(config)

@@ -40,8 +40,8 @@ def _paper(paper, aim):
 # %% ../nbs/20_imageopt.ipynb #fb79c1af
 def parameter_groups(
     scene:Scene, # whose strokes are to learn
-    s, # `Settings`: learning rates, and whether opacities learn
-    widths=(), # the parameters of `LearnWidths`
+    s, # Settings: learning rates, and whether opacities learn
+    widths=(), # the parameters of LearnWidths
 )->list: # for a torch.optim class: positions; colours, opacities and widths where they learn
     "What learns, and how fast."
     colour_lr = s.lr if s.colour_lr is None else s.colour_lr
@@ -181,7 +181,7 @@ def preset_values(
 # %% ../nbs/20_imageopt.ipynb #37f8bf58
 def first_scene(
     target:Tensor, # [C, H, W] in [0, 1]
-    s, # `Settings`: how many strokes of which kind, and how they look
+    s, # Settings: how many strokes of which kind, and how they look
 )->Scene: # on the target's device
     "The strokes to begin with."
     aim = aim_of(target, s.invert_sketch)
@@ -302,10 +302,10 @@ def _shows(preset):
 @delegates(Settings)
 @_undisturbed()
 def imageopt(
-    image, # what `load_picture` takes: a file, sample:china, a PIL image, ...
+    image, # what load_picture takes: a file, sample:china, a PIL image, ...
     loss=None, # a loss, or its name (whose options may follow); None: the preset's
     preset:str=None, # where defaults come from: paint, lines, sketch, plotter, paper
-    callbacks=(), # more `Callback`s
+    callbacks=(), # more Callbacks
     init=None, # start from these strokes: a Scene, or a file, .svg or .safetensors
     **kwargs, # fields of Settings, and options of the loss
 )->Scene: # the drawing, with its history in `.history`

@@ -158,11 +158,11 @@ def imageopt_folder(
     output, # folder for NAME.png, .pdf, .svg, .safetensors of each, and results.csv
     loss=None, # name of a loss; none: the preset's
     preset:str=None, # as for imageopt
-    resume:bool=False, # go on with what a run with the same settings left in `output`
+    resume:bool=False, # go on with what a run with the same settings left in output
     checkpoint_steps:int=100, # iterations after which an unfinished image is kept, to be resumed
     **kwargs
 )->list: # the lines of results.csv, a dict each
-    "Fit strokes to each of many images; `accelerate launch` spreads them over processes."
+    "Fit strokes to each of many images; `torchrun` spreads them over processes."
     files, folder, acc = _by_stem(named_images(images)), Path(output), accelerator()
     s = _settings_of(preset, loss, checkpoint_steps, kwargs)
     check_outputs([folder/f'{stem}{k}' for stem in files for k in VISIBLE], files.values())

@@ -263,7 +263,7 @@ class Runner:
     def __init__(self,
         run, # from here on, only the thread touches it
         # called in the thread without arguments when there is something new to see: after
-        # each request, and `fps` times a second
+        # each request, and fps times a second
         show=None,
         fps:float=15., # how often to show a run that goes on
         # a start ends after so many iterations, so that a forgotten one does not go on

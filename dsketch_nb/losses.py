@@ -312,7 +312,7 @@ def gaussian_pyramid(
     octaves:int=3, # doublings of sigma
     intervals:int=2, # levels to each octave
     downsample:bool=False, # keep every second pixel after each octave
-    init_sigma:float=.5, # the blur that `x` is taken to have, in pixels
+    init_sigma:float=.5, # the blur that x is taken to have, in pixels
     dim:int=2, # axes of space: 1, 2 or 3
     smooth:bool=True, # False: no blur, only the sizes of the levels
 )->list: # 1 + octaves*intervals tensors
@@ -414,7 +414,7 @@ def dog_pyramid(
     octaves:int=3, # doublings of sigma
     intervals:int=2, # differences to each octave
     downsample:bool=False, # keep every second pixel after each octave
-    init_sigma:float=.5, # the blur that `x` is taken to have, in pixels
+    init_sigma:float=.5, # the blur that x is taken to have, in pixels
     dim:int=2, # axes of space: 1, 2 or 3
 )->list: # octaves*intervals tensors
     """Differences of adjacent levels of a Gaussian pyramid (Marr & Hildreth 1980; Lowe
@@ -471,7 +471,7 @@ class DoGPyrMSELoss(Loss):
 
 # %% ../nbs/10_losses.ipynb #3ee65fff
 def least_edt2(
-    strokes:Tensor, # [*, N, ...] parameters, as `edt2` takes them
+    strokes:Tensor, # [*, N, ...] parameters, as edt2 takes them
     grid:Tensor, # [*S, D] centres of the pixels
     edt2=line_edt2, # (parameters, grid) -> squared distances [*, N, *S]
 )->Tensor: # [*, *S] squared distance to the nearest stroke
@@ -484,7 +484,7 @@ def least_edt2(
     return edt2(strokes, grid).min(-grid.dim()).values
 
 def hard_raster(
-    strokes:Tensor, # [*, N, ...] parameters, as `edt2` takes them
+    strokes:Tensor, # [*, N, ...] parameters, as edt2 takes them
     grid:Tensor, # [*S, D] centres of the pixels
     # half the width of a line in grid units; None: lines one pixel wide
     sigma:float=None,
@@ -497,8 +497,8 @@ def hard_raster(
 
 # %% ../nbs/10_losses.ipynb #0eae52d6
 def chamfer(
-    input:Tensor, # what `dt2_fcn` takes; squared distances [B, *S] where that is None
-    # what `ras_fcn` takes; ink [B, *S] of zeros and ones where that is None
+    input:Tensor, # what dt2_fcn takes; squared distances [B, *S] where that is None
+    # what ras_fcn takes; ink [B, *S] of zeros and ones where that is None
     target:Tensor,
     dt2_fcn=None, # parameters -> squared distance to the nearest stroke, [B, *S]
     ras_fcn=None, # parameters -> hard raster, [B, *S]

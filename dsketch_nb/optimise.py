@@ -43,7 +43,7 @@ class ImageOptimiser:
         target:Tensor, # [C, H, W] in [0, 1]
         loss, # a function of two images [1, C, H, W], drawing and target
         optimiser:torch.optim.Optimizer, # over some of the scene's parameters
-        callbacks=(), # `Callback`s, in the order in which they are called
+        callbacks=(), # Callbacks, in the order in which they are called
         invert_sketch:bool=False, # the loss compares the drawing's negative
     ):
         if not len(scene): raise ValueError("the scene has no strokes: add some first")
@@ -550,7 +550,7 @@ def _states(self:ImageOptimiser, path, tensors, plain):
 @patch
 @torch.no_grad()
 def restore(self:ImageOptimiser,
-    path, # a file that `save` wrote
+    path, # a file that save wrote
 ):
     "Become what was saved, PyTorch's random numbers included; settings must be the same."
     about, tensors = read_tensors(path)

@@ -291,7 +291,7 @@ def _new_size(size, width, max_side):
     return new
 
 def load_picture(
-    # whatever `open_picture` takes: a file, '-', 'sample:china', a PIL image, an array, a
+    # whatever open_picture takes: a file, '-', 'sample:china', a PIL image, an array, a
     # tensor, bytes
     image,
     # scale to this many pixels, aspect kept (Lanczos); None keeps the image's own
@@ -340,7 +340,7 @@ def _our_results(names):
 # %% ../nbs/09_pictures.ipynb #dfbc96d0
 def image_files(
     folder:Path,
-)->list: # of `Path`, by name; hidden files are left out, and drawings that this package made, unless there is nothing else
+)->list: # of Path, by name; hidden files are left out, and drawings that this package made, unless there is nothing else
     "The images in a folder."
     kinds, names = _kinds(), [o.name for o in folder.iterdir()]
     found = sorted(

@@ -228,7 +228,7 @@ def _check_target(target, picture):
 
 # %% ../nbs/12_placement.ipynb #aed1176f
 def removal_cost(
-    scene:Scene, # every group has opacities, `alpha`
+    scene:Scene, # every group has opacities, alpha
     target:Tensor, # [C, H, W]
     generator:torch.Generator, # on the CPU
     probes:int=4, # for the squares, each off by about sqrt(2/probes) of itself

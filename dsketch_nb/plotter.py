@@ -27,7 +27,7 @@ from .svg import parts_inside
 
 # %% ../nbs/14_plotter.ipynb #ce036a78
 def chords(
-    stroke, # a `Stroke` of a scene
+    stroke, # a Stroke of a scene
     within:float, # the largest distance allowed between curve and chords, in pixels
 )->np.ndarray: # [K, 2] in pixels, x to the right, y down
     "A stroke as a polyline."
@@ -408,7 +408,7 @@ def _sheet(width, height, pen):
 def save_plot(
     scene:Scene, # what to draw
     path:str|Path, # SVG to write
-    **kwargs # of `plot_svg`
+    **kwargs # of plot_svg
 ):
     "Write a drawing for a plotter."
     text = plot_svg(scene, **kwargs)

@@ -139,20 +139,20 @@ def nearest_neighbour(
 
 # %% ../nbs/00_raster.ipynb #7823ac16
 def softor(
-    r:Tensor, # rasters in [0, 1], one stroke an index of `dim`
+    r:Tensor, # rasters in [0, 1], one stroke an index of dim
     dim:int=1, # the axis of strokes
     keepdim:bool=False, # keep that axis, with length 1
-)->Tensor: # r without `dim`, in [0, 1]
+)->Tensor: # r without dim, in [0, 1]
     "1 - prod(1 - r): ink where at least one stroke has left some (Mihai & Hare 2021)."
     return 1 - (1 - r).prod(dim, keepdim=keepdim)
 
 # %% ../nbs/00_raster.ipynb #93120298
 def smoothmax(
-    r:Tensor, # rasters, one stroke an index of `dim`
+    r:Tensor, # rasters, one stroke an index of dim
     dim:int=1, # the axis of strokes
     temperature:float=.05, # towards 0 the maximum, towards infinity the mean
     keepdim:bool=False, # keep that axis, with length 1
-)->Tensor: # r without `dim`, between its mean and its largest
+)->Tensor: # r without dim, between its mean and its largest
     "sum_i r_i w_i with w = softmax(r/temperature): nearly the maximum."
     if not temperature > 0:
         raise ValueError(
@@ -163,11 +163,11 @@ def smoothmax(
 
 # %% ../nbs/00_raster.ipynb #5add540f
 def over(
-    r:Tensor, # opacities in [0, 1], one stroke an index of `dim`, later strokes on top
+    r:Tensor, # opacities in [0, 1], one stroke an index of dim, later strokes on top
     colour:Tensor=None, # broadcast against r, as [*, N, C, 1, 1]; None is 1
     dim:int=1, # the axis of strokes
     keepdim:bool=False, # keep that axis, with length 1
-)->Tensor: # the broadcast shape without `dim`
+)->Tensor: # the broadcast shape without dim
     """sum_i colour_i r_i prod_{j>i} (1 - r_j): later strokes on top (Porter & Duff
     1984).
     """
@@ -180,11 +180,11 @@ def over(
 
 # %% ../nbs/00_raster.ipynb #843ff27e
 def over_recursive(
-    r:Tensor, # opacities in [0, 1], one stroke an index of `dim`, later strokes on top
+    r:Tensor, # opacities in [0, 1], one stroke an index of dim, later strokes on top
     colour:Tensor=None, # what each stroke shows, broadcast against r; None is 1
     dim:int=1, # the axis of strokes
     keepdim:bool=False, # keep that axis, with length 1
-)->Tensor: # the broadcast shape without `dim`
+)->Tensor: # the broadcast shape without dim
     "`over`, one stroke after the other, as a painter does it."
     r, colour = torch.broadcast_tensors(
         r, torch.ones_like(r) if colour is None else colour

@@ -41,7 +41,7 @@ def _refused(e, path):
 
 def _real(path): return Path(os.path.realpath(Path(path).parent))/Path(path).name
 
-# folder -> who knows its files, and how many blocks are within; see `listing`
+# folder -> who knows its files, and how many blocks are within; see listing
 _claims = {}
 
 def _claim_over(path):
@@ -109,6 +109,7 @@ def check_outputs(
 MADE = '.made'                                      # the list's name: a JSON string a line
 # what version 0.1.0 wrote, which kept no list
 _OLD = '.png', '.svg', '.pdf', '.safetensors', '.csv', '.json'
+_OLD_SIGNS = '.lock', 'checkpoint.safetensors'
 
 def made_in(
     folder,
@@ -127,7 +128,7 @@ class _Claim:
     "The files that runs have made in a folder."
     def __init__(self, folder):
         self.folder, self.made = folder, made_in(folder)
-        if not (folder/MADE).exists() and (folder/'.lock').exists():
+        if not (folder/MADE).exists() and any((folder/o).exists() for o in _OLD_SIGNS):
             self.made = {o.name for o in folder.iterdir() if o.suffix in _OLD}
 
     def name(self, path): return os.path.relpath(_real(path), self.folder)
@@ -451,7 +452,7 @@ class WidthSchedule(Callback):
     "sigma2 = init * factor^(time // step), never below final."
     def __init__(self,
         init:float, # squared width at the start
-        final:float, # squared width below which it does not go, in the unit of `init`
+        final:float, # squared width below which it does not go, in the unit of init
         factor:float=.5, # sigma2 is multiplied by this at each step
         step:int=-1, # how long a width stays, in iterations or epochs; -1: for ever
     ):
@@ -469,7 +470,7 @@ class WidthSchedule(Callback):
 
     def at(self,
         time:int, # iterations or epochs, from 0
-    )->float: # sigma2, in the unit of `init`
+    )->float: # sigma2, in the unit of init
         "The squared width at a time."
         if self.step < 0: return self.init
         return max(
@@ -501,7 +502,8 @@ def accelerator():
             "this was launched as one of several processes, which needs accelerate: pip install"
             " accelerate"
         ) from None
-    return Accelerator()
+    # without cpu=True each process would work alone where there is no accelerator
+    return Accelerator(cpu=torch_device().type == 'cpu')
 
 @contextmanager
 def torch_threads(

@@ -76,7 +76,7 @@ class Kind(ByName, family='kind'):
     def path(self,
         params:Tensor, # [N, K, 2] in grid units
         chords:int, # straight pieces for each curve
-    )->Tensor: # [N, V, 2] vertices, or [N, 3k+1, 2] control points if `curved`
+    )->Tensor: # [N, V, 2] vertices, or [N, 3k+1, 2] control points if curved
         "What is written to a file."
         return self.vertices(params, chords)
 
@@ -586,7 +586,7 @@ def svg_number(
 def svg_path(
     stroke:Stroke,
     digits:int, # decimals at most
-)->str: # the attribute `d` of a path; it ends in h0 where the path has no length
+)->str: # the attribute d of a path; it ends in h0 where the path has no length
     "A stroke's path as SVG writes it."
     first, *rest = [f'{svg_number(x, digits)} {svg_number(y, digits)}' for x, y in stroke.path]
     if stroke.point or not any(p != first for p in rest): return f'M{first}h0'

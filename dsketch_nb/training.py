@@ -279,8 +279,8 @@ def evaluate(
     batch_size:int=48, # images at a time
     device='cpu', # where to compute
     num_workers:int=0, # processes that load, where images are not in memory
-    acc=None, # the `Accelerator` of several processes: each takes its share
-)->dict: # loss, and what else `loss_fn` reports
+    acc=None, # the Accelerator of several processes: each takes its share
+)->dict: # loss, and what else loss_fn reports
     "Average loss and measures over a split."
     if not len(split): raise ValueError("there is nothing to evaluate on: the split is empty")
     if batch_size % 1 != 0 or batch_size < 1:
@@ -411,7 +411,7 @@ def _one_epoch(self:Trainer):
 # %% ../nbs/34_training.ipynb #d2b3b8e2
 @patch
 def fit(self:Trainer,
-    resume:bool=False, # go on from `output`
+    resume:bool=False, # go on from output
 )->History: # a row an epoch
     "Train. Ctrl-C ends it early, and `output` holds the last complete epoch."
     self.stopped, ours = False, self.output and self.main_process and (
@@ -470,7 +470,7 @@ def _fit_one(self:Trainer):
 @patch
 def evaluate(self:Trainer,
     split, # images and labels
-)->dict: # loss, and what else `loss_fn` reports
+)->dict: # loss, and what else loss_fn reports
     "Averages over a split, as the model is now."
     if split is not self.val or not len(split):
         return evaluate(
@@ -600,7 +600,7 @@ def _progress(about):
 def conclude(self:Trainer,
     test, # the split to test on
     half:bool=False, # round the weights to float16 first
-)->Trainer: # with `test`: loss, what else `loss_fn` reports, and the number of images
+)->Trainer: # with test: loss, what else loss_fn reports, and the number of images
     "Test what has been learned, and keep it with the figures of the test."
     self.model.eval()
     if self.stopped: return self

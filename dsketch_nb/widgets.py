@@ -12,12 +12,10 @@ import base64, html, inspect, io, json, math, re
 from importlib.resources import files
 from typing import Literal, get_args, get_origin
 import anywidget, ipywidgets, traitlets
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from fastcore.basics import patch
 from fastcore.docments import docments
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image, ImageDraw
 from torch import Tensor
 from .curves import bezier_chain_to_polyline, catmull_rom_to_polyline, curve_to_polyline
@@ -84,7 +82,7 @@ def image_tag(
     )
 
 def with_still(
-    bundle:dict|tuple, # what the widget's own `_repr_mimebundle_` gave
+    bundle:dict|tuple, # what the widget's own _repr_mimebundle_ gave
     picture:bytes, # a PNG
     text:str, # what it shows, in words
     **more, # other kinds of output, by MIME type
@@ -272,7 +270,7 @@ class Playground(ipywidgets.VBox):
         f, # parameters with defaults -> picture, or (picture, caption)
         width:int=400, # the picture is enlarged to about this many pixels across
         # what the picture shows, for those who cannot see it; None takes the first line
-        # of `f`'s docstring
+        # of f's docstring
         alt:str=None,
         # the control that a page without a kernel keeps pictures for; '' takes the first,
         # None keeps one still
@@ -667,6 +665,8 @@ def figure_style(
     size:float=10., # of letters, in points; a point is 4/3 of a pixel as shown
 ):
     "Set matplotlib's look for a page: sharp, legible, line styles beside colours."
+    import matplotlib.pyplot as plt             # here: commands draw without it
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
     colours = plt.cycler(color=['#1f5fa8', '#e07b00', '#3a9d5d', '#9b4fb0'])
     styles = plt.cycler(linestyle=['-', '--', '-.', ':'])
     plt.rcParams.update(

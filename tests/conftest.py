@@ -80,8 +80,9 @@ class Notebook:
         self.page.evaluate("i => window.jupyterapp.shell.currentWidget.content.model.sharedModel.deleteCell(i)", self.find(text))
 
     def find(self, text):
-        "The number of the first cell whose source holds `text`."
-        i = self.page.evaluate("""text => [...window.jupyterapp.shell.currentWidget.content.model.cells].findIndex(c => c.sharedModel.getSource().includes(text))""", text)
+        "The number of the first cell whose source holds `text`, however its lines are cut."
+        i = self.page.evaluate("""text => { const bare = s => s.replace(/\\s+/g, '');
+          return [...window.jupyterapp.shell.currentWidget.content.model.cells].findIndex(c => bare(c.sharedModel.getSource()).includes(bare(text))); }""", text)
         assert i >= 0, f'no cell holds {text!r}'
         return i
 

@@ -85,7 +85,7 @@ def test_a_film_is_played_and_scrubbed(widgets_page):
 @pytest.fixture(scope='module')
 def curves_page(lab):
     notebook = lab.open('01_curves.ipynb')
-    for checks in ('def follow(', 'cases = [['): notebook.drop(checks)          # they take long, and test_notebooks runs them
+    for checks in ('def follow(', 'cases = ['): notebook.drop(checks)          # they take long, and test_notebooks runs them
     notebook.run_all()
     yield notebook
     assert not notebook.errors

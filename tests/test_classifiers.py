@@ -133,11 +133,11 @@ def test_the_head_alone_or_everything(few, tmp_path):
 SLOW = '''
 import sys, time
 from dsketch_nb import classifiers
-class Say(classifiers.Progress):
+class Say(classifiers.EpochProgress):
     def after_step(self, t):
         print('barlow' if t.config.get('barlow') else 'labels', t.epoch, flush=True)
         time.sleep(.05)
-classifiers.Progress = Say
+classifiers.EpochProgress = Say
 getattr(classifiers, sys.argv[1])(sys.argv[2:])
 '''
 LINE = '--model ScaledMnistCNN --dataset Digits --batch-size 300 --epochs 3 --seed 5 --learning-rate 0.002*0.5@every1'.split()
@@ -258,7 +258,7 @@ def weights(few, tmp_path_factory):
     return path/'model.safetensors'
 
 @pytest.mark.parametrize('how, says', [('cut', 'damaged'), ('noise', 'damaged'), ('gone', 'no file'), ('a tensor less', 'another architecture'), ('another shape', 'another architecture'),
-                                       ('stranger', 'holds no classifier'), ('unknown class', "classifier 'Nobody' is not known")])
+                                       ('stranger', 'holds no classifier'), ('unknown class', "classifier 'Nobody', which is not defined here")])
 def test_what_cannot_judge_is_refused(weights, tmp_path, how, says):
     path = tmp_path/'w.safetensors'
     data, (about, tensors) = weights.read_bytes(), read_tensors(weights)

@@ -17,7 +17,7 @@ def scripts():
     return {k: getattr(importlib.import_module(v.split(':')[0]), v.split(':')[1]) for k, v in found.items()}
 
 SCRIPTS = scripts()
-START = re.compile(r'^(?:\$ |! ?|%run )?(?:\.venv/bin/)?(?:accelerate launch (?:--\S+(?: \d+)? )*)?(' + '|'.join(sorted(SCRIPTS, key=len, reverse=True)) + r')(?= |$)')
+START = re.compile(r'^(?:\$ |! ?|%run )?(?:\.venv/bin/)?(?:(?:accelerate launch|torchrun) (?:--\S+(?: \d+)? )*)?(' + '|'.join(sorted(SCRIPTS, key=len, reverse=True)) + r')(?= |$)')
 
 def sources():
     "Texts that a reader may copy from: (where, text, is it code of a notebook?)"
@@ -43,7 +43,13 @@ def collected():
         for words in named(text, code): found.setdefault(words, where)
     return found
 
-COMMANDS = collected()
+def is_mention(words):
+    "Whether these only speak of a command, or of one of its flags: `imageopt --loss`, `imageopt ... | head`."
+    return '...' in words or all(o.startswith('--') or o in ('train', 'eval', 'draw') for o in words[1:]) and words[-1] not in ('--help', '--version')
+
+FOUND = collected()
+COMMANDS = {k: v for k, v in FOUND.items() if not is_mention(k)}
+MENTIONS = [k for k in FOUND if is_mention(k)]
 # What cannot run here, and what the command says instead of a traceback: pattern of the command line -> pattern of its message.
 MESSAGES = {'* --dataset Crosses *': "'Crosses' is not known", '* --dataset C28pxOmniglot *': 'Omniglot', 'evaluate_one_shot *': '(?i)one.?shot|data|weights|root', '* --dataset MNIST*': 'MNIST', '*eval --weights mnist-autoencoder*': 'MNIST'}
 # (Crosses is a class that its page defines.) Then: flag -> a smaller value.
@@ -102,6 +108,15 @@ def test_it_runs(words, desk, capsys):
     expected = next((v for k, v in MESSAGES.items() if fnmatch.fnmatch(line, k)), None)
     if expected and code: assert code == 2 and re.search(expected, said[-1]) and 'unrecognized' not in said[-1], said
     else: assert code == 0, f'{COMMANDS[words]}: {line}\n' + '\n'.join(said[-3:])
+
+@pytest.mark.parametrize('words', MENTIONS, ids=' '.join)
+def test_flags_mentioned_are_known(words, capsys):
+    part = ([o for o in words if o in ('train', 'eval', 'draw')] or ['train'])[:1] if words[0] == 'autoencoder-experiment' else []
+    with pytest.raises(SystemExit) as e: SCRIPTS[words[0]]([*part, '--help'])
+    assert not e.value.code
+    known = capsys.readouterr().out
+    for o in words:
+        if o.startswith('--'): assert re.search(rf'{o}\b', known), f'{words[0]} has no {o}'
 
 def test_make_targets_exist():
     "Every `make x` that README and pages name."

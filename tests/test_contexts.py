@@ -74,7 +74,8 @@ CALLS = {
  'animation.Scene.to_animated_svg': lambda s, _: s.to_animated_svg(profile='fitted'), 'animation.Scene.drawn_until': lambda s, _: s.drawn_until(picture()[0].flatten()[:9]*5).to_svg(),
  'animation.Scene.save_animation': written(lambda s, tmp: s.save_animation(tmp/'a.gif', .5, fps=6)), 'animation.save_film': written(lambda s, tmp: animation.save_film([s.draw(), s.draw()], tmp/'a.webp')),
  'animation.cut_polylines': lambda s, _: numbers(animation.cut_polylines(s.groups[0].vertices(), picture()[0, 0, :3])),
- 'plotter.plot_svg': lambda s, _: plotter.plot_svg(s), 'plotter.save_plot': written(lambda s, tmp: plotter.save_plot(s, tmp/'a.svg')), 'svg.Scene.from_svg': lambda s, _: state(Scene.from_svg(s.to_svg())),
+ 'plotter.plot_svg': lambda s, _: plotter.plot_svg(s), 'plotter.save_plot': written(lambda s, tmp: plotter.save_plot(s, tmp/'a.svg')), 'browser.Scene.to_html': lambda s, _: s.to_html(title='a'), 'browser.Scene.save_html': written(lambda s, tmp: s.save_html(tmp/'a.html')),
+ 'svg.Scene.from_svg': lambda s, _: state(Scene.from_svg(s.to_svg())),
 }
 # neither tensors nor scenes go in or come out, or they are checked through those that call them
 PLAIN = {'scene.Kind', 'scene.Points', 'scene.Segments', 'scene.Polylines', 'scene.Beziers', 'scene.CatmullRoms', 'scene.Stroke', 'scene.Mark', 'scene.Merged', 'scene.Page', 'scene.Profile',

@@ -66,9 +66,12 @@ def test_ended_at_any_moment_it_resumes_to_the_same_bits(photos, unbroken, tmp_p
 
 def test_two_processes_share_the_work(photos, unbroken, tmp_path):
     pytest.importorskip('accelerate')
-    launch = [sys.executable, '-m', 'accelerate.commands.launch', '--cpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', '--main_process_port', '0']
-    r = run(*command, photos, '--output', tmp_path/'out', *FLAGS, command=launch, env=dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''))
+    program = tmp_path/'program.py'
+    program.write_text("import os; print('process', os.environ['RANK'], flush=True)\nfrom dsketch_nb.command import imageopt; imageopt()")
+    launch = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
+    r = run(program, photos, '--output', tmp_path/'out', *FLAGS, command=launch, env=dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''))
     assert r.returncode == 0, r.stderr[-2000:]
+    assert {'process 0', 'process 1'} <= set(r.stdout.splitlines())
     same(unbroken, tmp_path/'out')
 
 @pytest.fixture

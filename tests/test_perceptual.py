@@ -153,8 +153,11 @@ def test_target_goes_through_the_network_once(untrained):
     for name in ('squeeze', 'maps'):
         loss, sizes = untrained[name], []; first = next(m for m in loss.net.modules() if isinstance(m, torch.nn.Conv2d)); x, t = torch.rand(2, 3, 40, 40), torch.rand(2, 3, 40, 40)
         hook = first.register_forward_hook(lambda m, i, o: sizes.append(len(i[0])))
-        for _ in range(5): loss(x, t.clone())
-        assert sizes == [2]*6; t[0] = 0; loss(x, t); assert sizes == [2]*8; hook.remove()
+        near = loss.toward(t)
+        for _ in range(5): got = near(x)
+        assert sizes == [2]*6
+        torch.testing.assert_close(got, loss(x, t))
+        assert sizes == [2]*8; hook.remove()
         t.requires_grad_(); loss(x, t).backward(); assert t.grad.abs().sum() > 0
 
 def test_gradcheck():

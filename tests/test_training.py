@@ -11,7 +11,7 @@ from dsketch_nb.training import Schedule, Trainer, _Batches, evaluate, load_weig
 
 # a run as a user's script: it draws digits, and may dawdle and say in which epoch it is
 SCRIPT = '''
-import json, sys, time
+import json, os, sys, time
 import torch, torch.nn.functional as F
 from sklearn.datasets import load_digits
 from dsketch_nb.autoencoders import AutoEncoder
@@ -19,6 +19,7 @@ from dsketch_nb.command import stoppable
 from dsketch_nb.decoders import SinglePassPolyLineDecoder
 from dsketch_nb.encoders import SimpleMLPEncoder
 from dsketch_nb.losses import MSELoss
+from dsketch_nb.runs import Callback
 from dsketch_nb.training import DecoderWidths, Trainer
 
 class Memory(torch.utils.data.Dataset):
@@ -46,6 +47,7 @@ def run(out, dawdle=0., resume=False):
     return t
 
 if __name__ == '__main__':
+    if 'RANK' in os.environ: print('process', os.environ['RANK'], flush=True)
     t = run(sys.argv[1], float(sys.argv[2]))
     if t.main_process: print('stopped' if t.stopped else json.dumps(t.history[-1]))
 '''
@@ -80,9 +82,9 @@ def test_ended_in_mid_epoch_it_resumes_to_the_same_bits(script, run, unbroken, t
 def test_two_processes_end_with_the_loss_of_one(script, unbroken, tmp_path):
     pytest.importorskip('accelerate')
     env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    done = subprocess.run([sys.executable, '-m', 'accelerate.commands.launch', '--cpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no',
-                           '--main_process_port', '0', script, tmp_path, '0'], capture_output=True, text=True, env=env, timeout=240)
+    done = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', script, tmp_path, '0'], capture_output=True, text=True, env=env, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert {'process 0', 'process 1'} <= set(done.stdout.splitlines())
     last = json.loads(done.stdout.strip().split('\n')[-1])
     for k in ('loss', 'val_loss', 'lr'): assert last[k] == pytest.approx(unbroken.history[-1][k], rel=1e-4), k
     assert read_tensors(tmp_path/'model.safetensors')[0]['epoch'] == 3
