@@ -7,7 +7,8 @@ __all__ = ['COMMANDS', 'ByName', 'whole_number', 'options', 'build', 'add_flags'
            'printable', 'one_line_errors', 'stoppable', 'plain_text', 'SteadyStream', 'steady_streams', 'start']
 
 # %% ../nbs/03_command.ipynb #97a8eedc
-import argparse, errno, importlib, inspect, os, signal, sys, threading, time, unicodedata, _thread
+import argparse, errno, importlib, inspect, os, signal, sys, threading, time, unicodedata, warnings
+import _thread
 from contextlib import contextmanager, suppress
 from functools import partial
 from numbers import Integral
@@ -331,12 +332,20 @@ def _ends_at_once(name):
     finally:
         if usual: signal.signal(signal.SIGINT, signal.default_int_handler)
 
+@contextmanager
+def _plain_warnings(name):
+    "Within, a warning is one line that names the command, not the code that gave it."
+    def show(message, *_): print(f'{name}: {" ".join(str(message).split())}', file=sys.stderr)
+    before, warnings.showwarning = warnings.showwarning, show
+    try: yield
+    finally: warnings.showwarning = before
+
 def start(
     name:str, # of a command
     argv=None, # its arguments; None: those of the process
 ):
     "Import a command and run it, with streams that may end at any time."
-    with steady_streams():
+    with steady_streams(), _plain_warnings(name):
         try:
             if (sys.argv[1:] if argv is None else argv) == ['--version']:
                 return print(f'dsketch_nb {__version__}')

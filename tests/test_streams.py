@@ -78,12 +78,18 @@ def test_a_lost_stdout_is_told_on_stderr():
     done = shell(run('imageopt', '--help') + ' > /dev/full')
     assert done.returncode == 0 and b'stdout is lost' in done.stderr and b'Traceback' not in done.stderr
 
+def test_a_warning_is_one_line(tmp_path):
+    "Not the line of our code that gave it."
+    Image.linear_gradient('L').resize((9, 8)).save(tmp_path/'x.png')
+    done = shell(f"cd {tmp_path}; {run('imageopt', *'x.png --preset plotter --lines 4 --iters 2 --pens black crimson --plot a.svg'.split())}")
+    said = [o for o in done.stderr.decode().splitlines() if 'crimson' in o]
+    assert done.returncode == 0 and len(said) == 1 and said[0].startswith('imageopt: plot: nothing for the pen crimson') and b'.py:' not in done.stderr, done.stderr
+
 def test_a_traceback_for_those_who_ask(tmp_path):
     line = run('imageopt', str(tmp_path/'nowhere.png'))
     plain, full = shell(line), shell(line, DSKETCH_TRACEBACK='1')
     assert plain.returncode == 2 and b'Traceback' not in plain.stderr and full.returncode == 1 and b'Traceback' in full.stderr
 
-@pytest.mark.skipif(not __import__('os').environ.get('DSKETCH_LONG'), reason='takes minutes, DSKETCH_LONG=1: not seen whole since pages changed')
 @pytest.mark.parametrize('more', [{'HOME': '/proc/nope'}, {'HOME': '/dev/null'}], ids=str)
 def test_no_home(tmp_path, more):
     Image.linear_gradient('L').resize((9, 8)).save(tmp_path/'x.png')
