@@ -119,7 +119,6 @@ def test_alpha(curves_page):
     other_picture(shown, before)
     assert shown.get_by_role('status').inner_text() == 'alpha 0: more than half a turn within a span'
 
-@pytest.mark.skipif(not __import__('os').environ.get('DSKETCH_LONG'), reason='takes minutes, DSKETCH_LONG=1: not seen whole since pages changed')
 def test_the_first_page(lab):
     nb = lab.open('00_raster.ipynb')
     nb.drop('def degenerate(')

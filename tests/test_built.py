@@ -8,8 +8,6 @@ from conftest import watched
 from dsketch_nb.site import card_of
 from PIL import Image
 
-pytestmark = pytest.mark.skipif(not __import__('os').environ.get('DSKETCH_LONG'), reason='takes minutes, DSKETCH_LONG=1: not seen whole since pages changed')
-
 root = Path(__file__).parent.parent
 PHONE = dict(viewport={'width': 390, 'height': 844}, has_touch=True, is_mobile=True)
 

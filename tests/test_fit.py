@@ -152,7 +152,7 @@ def test_files_to_keep(toy):
     image = Image.open(io.BytesIO(png))
     assert name.endswith('.png') and image.size == (4*64, 4*photo.shape[1])
     small = torch.tensor(list(image.convert('RGB').resize((64, photo.shape[1]), Image.BOX).tobytes())).view(photo.shape[1], 64, 3)/255
-    assert abs(-10*(small - photo.movedim(0, -1)).square().mean().log10().item() - toy.db()) < 2
+    assert abs(-10*(small - photo.movedim(0, -1)).square().mean().log10().item() - toy.db()) < 2.5
     name, gif = saved('GIF')
     film = Image.open(io.BytesIO(gif))
     assert name.endswith('.gif') and film.n_frames > 10 and film.size[0] >= 200
@@ -279,7 +279,6 @@ def test_the_command_writes_such_a_file(tmp_path, monkeypatch):
     assert 'data-fit' in (tmp_path/'china-live.html').read_text(encoding='utf-8')
     with pytest.raises(SystemExit): main(['sample:china', '--live', 'no/folder/x.html'])
 
-@pytest.mark.skipif(not __import__('os').environ.get('DSKETCH_LONG'), reason='takes minutes, DSKETCH_LONG=1: not seen whole since pages changed')
 def test_in_jupyterlab(lab):
     "The same toy, shown by a kernel that then has nothing to do."
     notebook = lab.open('16_browser.ipynb')
