@@ -105,8 +105,8 @@ def _opened(file, name):
             _not_too_large(opened)
             opened.load()
     # a damaged file may raise anything in the depths of its reader
-    except MemoryError: raise
     except Exception as e:
+        if isinstance(e, MemoryError): e = ValueError('it asks for more memory than there is')
         said = _hint(file) or (
             ' '.join(str(e).split())
             if isinstance(e, (ValueError, OSError))

@@ -9,7 +9,7 @@ __all__ = ['UNFINISHED', 'MADE', 'FORMAT', 'replacing', 'file_id', 'check_output
            'seeded', 'accelerator', 'torch_threads']
 
 # %% ../nbs/04_runs.ipynb #cf05c582
-import errno, inspect, json, math, os, secrets
+import errno, hashlib, inspect, json, math, os, secrets
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.resources import as_file, files
@@ -180,16 +180,24 @@ def check_suffix(
 # %% ../nbs/04_runs.ipynb #c2306ea5
 FORMAT = 1
 
+def _digest(about, tensors):
+    "SHA-256 of everything that a file of tensors says."
+    sha = hashlib.sha256(about.encode())
+    for k in sorted(tensors):
+        t = tensors[k]
+        sha.update(f'{k} {t.dtype} {list(t.shape)}'.encode())
+        sha.update(t.reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()
+
 def write_tensors(
     path, # the file to write
     tensors:dict, # name -> tensor
     about:dict, # anything JSON can say
 ):
-    "Write a safetensors file with JSON in its header."
-    data = to_bytes(
-        {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-        {'about': json.dumps({'format': FORMAT} | about)},
-    )
+    "Write a safetensors file with JSON in its header, and a digest of both."
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    about = json.dumps({'format': FORMAT} | about)
+    data = to_bytes(tensors, {'about': about, 'sha256': _digest(about, tensors)})
     with replacing(path) as tmp: tmp.write_bytes(data)
 
 def provided():
@@ -215,11 +223,11 @@ def reading(
         said = str(e)
         if (
             isinstance(e, OSError)
-            and e.errno
+            and e.filename
             or isinstance(e, (ValueError, FileNotFoundError))
             and str(path) in said
         ):
-            # the system's own errors, and lines that name the file already
+            # lines that name a file already, the system's own among them
             raise
         said = (
             ' '.join(said.split())[:200]
@@ -247,15 +255,16 @@ def read_tensors(
     path, # a file that write_tensors wrote, or a name from provided
 )->tuple: # (about, tensors): what JSON said, and name -> tensor
     """What `write_tensors` wrote. A file that is damaged or of another kind is a ValueError that
-    names it.
+    names it; a single changed bit is seen by the file's own digest, which files of version 0.1.0
+    lack.
     """
     opened = _weights_file(path)
     with reading(path, _EXPECTED):
         with opened as file, safe_open(file, 'pt') as f:
-            about, tensors = (f.metadata() or {}).get('about'), {
-                k: f.get_tensor(k) for k in f.keys()
-            }
-        about = json.loads(about) if about else {}
+            head, tensors = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
+        about = json.loads(head.get('about') or '{}')
+        if 'sha256' in head and head['sha256'] != _digest(head.get('about', ''), tensors):
+            raise ValueError('its content is not what was written')
         if not isinstance(about, dict) or not isinstance(about.get('format'), int):
             raise ValueError(f"{path} holds tensors but does not say of what: {_EXPECTED}")
         if about['format'] > FORMAT:

@@ -81,10 +81,15 @@ class Notebook:
 
     def find(self, text):
         "The number of the first cell whose source holds `text`, however its lines are cut."
-        i = self.page.evaluate("""text => { const bare = s => s.replace(/\\s+/g, '');
-          return [...window.jupyterapp.shell.currentWidget.content.model.cells].findIndex(c => bare(c.sharedModel.getSource()).includes(bare(text))); }""", text)
+        i = self.holds(text) - 1
         assert i >= 0, f'no cell holds {text!r}'
         return i
+
+    def holds(self, text):
+        "The place of the first cell whose source holds `text`, counted from 1; 0 if there is none."
+        i = self.page.evaluate("""text => { const bare = s => s.replace(/\\s+/g, '');
+          return [...window.jupyterapp.shell.currentWidget.content.model.cells].findIndex(c => bare(c.sharedModel.getSource()).includes(bare(text))); }""", text)
+        return i + 1
 
     def show(self, i):
         "Scroll cell `i` into sight -> its locator."
