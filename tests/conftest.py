@@ -133,7 +133,7 @@ class Lab:
     "A running JupyterLab over a copy of the pages."
     def __init__(self, folder, browser):
         self.folder, self.token, self.browser = folder, secrets.token_hex(16), browser
-        shutil.copytree(root/'nbs', folder/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints', '_*'))
+        shutil.copytree(root/'nbs', folder/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints', '_proc', '_docs'))
         own = folder/'settings'/'@jupyterlab'/'apputils-extension'/'notification.jupyterlab-settings'
         own.parent.mkdir(parents=True)
         own.write_text(json.dumps({'fetchNews': 'false', 'checkForUpdates': False}))

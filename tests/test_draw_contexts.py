@@ -302,13 +302,40 @@ def nowhere(tmp_path):
 
 ONE = "import torch, dsketch_nb.draw as d; out = d.draw(torch.zeros(1, 1, 2, dtype=torch.float64), (3, 3), .1); assert out.max() == 1; print(d.__file__)"
 
-@pytest.mark.parametrize('change', [{}, {'NUMBA_CACHE_DIR': '/dev/null/cache'}, {'HOME': None, 'NUMBA_CACHE_DIR': '/dev/null/cache'}][:3 if LONG else 2])
+@pytest.mark.parametrize('change', [{}, {'NUMBA_CACHE_DIR': '/dev/null/cache'}, {'HOME': '/dev/null', 'NUMBA_CACHE_DIR': '/dev/null/cache'}][:3 if LONG else 2])
 def test_no_place_for_a_cache(nowhere, change):
     "It draws, and says once why one waits."
     done = child(ONE, **nowhere | change)
     assert done.stdout.startswith(nowhere['PYTHONPATH'])
     lines = [l for l in done.stderr.splitlines() if l.startswith('dsketch_nb:')]
     assert len(lines) == 1 and 'each process does it again' in lines[0] and 'NUMBA_CACHE_DIR' in lines[0], done.stderr
+
+@pytest.fixture
+def nobody(tmp_path):
+    "How to start a program as someone who may write in one folder and nowhere else: the package and the home are closed. Root's right to write in spite of that is given up."
+    start = []
+    if os.getuid() == 0:
+        if not shutil.which('setpriv'): pytest.skip('root, and no setpriv')
+        rights = '-dac_override,-dac_read_search,-fowner'
+        start = ['setpriv', '--bounding-set', rights, '--inh-caps', rights]
+    shutil.copytree(PACKAGE, tmp_path/'site'/'dsketch_nb', ignore=shutil.ignore_patterns('__pycache__'))
+    for o in 'home', 'work': (tmp_path/o).mkdir()
+    closed = [tmp_path/'home', tmp_path/'site', *(o for o in (tmp_path/'site').rglob('*') if o.is_dir())]
+    for o in closed: o.chmod(0o555)
+    env = os.environ | dict(PYTHONPATH=str(tmp_path/'site'), HOME=str(tmp_path/'home'))
+    for k in ('XDG_CACHE_HOME', 'NUMBA_CACHE_DIR', 'MPLCONFIGDIR'): env.pop(k, None)
+    yield lambda code, *args: subprocess.run([*start, sys.executable, '-c', code, *args], cwd=tmp_path/'work', env=env, capture_output=True, text=True)
+    for o in closed: o.chmod(0o755)
+
+def test_someone_who_may_write_in_one_folder_only(nobody, tmp_path):
+    "A photograph becomes strokes there, and a page's figure is drawn, with one word about compiling."
+    tried = nobody("import dsketch_nb, pathlib; f = pathlib.Path(dsketch_nb.__file__).with_name('x')\ntry: f.touch()\nexcept PermissionError: print('closed')")
+    assert tried.stdout.strip() == 'closed', tried
+    done = nobody("from dsketch_nb.command import imageopt; imageopt()", *'sample:china --width 40 --lines 20 --iters 4 --output .'.split())
+    assert done.returncode == 0 and 'Traceback' not in done.stderr and done.stderr.count('dsketch_nb: compiling') == 1, done.stderr
+    assert (tmp_path/'work'/'china.svg').is_file()
+    done = nobody("from dsketch_nb.widgets import figure_style; figure_style(); import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.savefig('a.png')")
+    assert done.returncode == 0 and (tmp_path/'work'/'a.png').is_file(), done.stderr
 
 def test_a_cache_that_breaks_under_way(nowhere, tmp_path):
     "A place that is gone when something is to be kept; then a file of it that is damaged."

@@ -41,7 +41,8 @@ def test_pages_run_and_saved_in_jupyterlab(lab, clone):
         notebook = lab.open(name)
         for flag in LEFT_OUT:
             while notebook.holds(flag): notebook.drop(flag)
-        notebook.run_all()
+        try: notebook.run_all()
+        except AssertionError as e: raise AssertionError(f'{name}: {e}') from None
         notebook.command('docmanager:save')
         notebook.page.wait_for_function('() => !window.jupyterapp.shell.currentWidget.context.model.dirty')
         notebook.page.close()
