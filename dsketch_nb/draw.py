@@ -491,6 +491,10 @@ def touched_pairs(
             d2(seg, row, col).detach(),
         )
         seg, row, col = seg[keep], row[keep], col[keep]
+    if st.sigma2.min() < torch.finfo(exact).tiny**.5:
+        # far away in sigmas: no ink, and a slope that would be 0 times infinity
+        near = d2(seg, row, col).detach() * st.pitch**2 < 800 * st.sigma2[stroke[seg]]
+        seg, row, col = seg[near], row[near], col[near]
     n = stroke[seg]
     return (
         n,

@@ -111,7 +111,8 @@ def _in_sigmas(d2, sigma2):
     s = _per_stroke(sigma2, d2, 'sigma2')
     if not (isinstance(s, Tensor) and s.requires_grad): return d2 / s
     c = s.detach()
-    return (d2 / c) * (c / s)
+    # where nothing is left of the ink there is no slope either, not 0 times infinity
+    return (d2 / c).clamp(max=1e6) * (c / s)
 
 # %% ../nbs/00_raster.ipynb #e2fb4f41
 def exp(

@@ -115,7 +115,8 @@ def test_relaxations(d2, s):
     d2 = torch.tensor(d2, dtype=torch.float64).sort().values.reshape(1, 6)
     for r in (exp(d2, s*s), sigmoid(d2, s*s), nearest_neighbour(d2, s)):
         assert (r >= 0).all() and (r <= 1).all() and (r.diff() <= 0).all()      # further is never darker
-    assert (exp(d2, s*s) <= sigmoid(d2, s*s)).all() and (sigmoid(d2, s*s) <= 2*exp(d2, s*s)).all()
+    up = 1 + 1e-12                                                              # the last digit depends on how a processor groups its work
+    assert (exp(d2, s*s) <= up*sigmoid(d2, s*s)).all() and (sigmoid(d2, s*s) <= up*2*exp(d2, s*s)).all()
     one_each = torch.full((1, 6), s*s, dtype=torch.float64)
     close(exp(d2, one_each), exp(d2, s*s)); close(exp(d2, one_each.requires_grad_()), exp(d2, s*s))
 
