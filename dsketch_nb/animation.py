@@ -274,6 +274,7 @@ def save_film(
         times = [max(round(100/fps), 2)*10]*(len(images) - 1) + [round(1000*hold)]
         images[0].save(tmp, save_all=True, append_images=images[1:], duration=times, loop=0)
 
+# %% ../nbs/13_animation.ipynb #filmsave1
 @patch
 def save_animation(self:Scene,
     path:str|Path, # the file to write: .svg, .gif, .webp, .png (animated) or .mp4

@@ -306,7 +306,8 @@ def imageopt(
     preset:str=None, # where defaults come from: paint, lines, sketch, plotter, paper
     callbacks=(), # more Callbacks
     init=None, # start from these strokes: a Scene, or a file, .svg or .safetensors
-    # refuse an init .svg with a value that cannot be read, instead of leaving it out and saying so
+    # refuse an init .svg with a value that cannot be read, instead of leaving it out
+    # and saying so
     strict_svg:bool=False,
     **kwargs, # fields of Settings, and options of the loss
 )->Scene: # the drawing, with its history in `.history`

@@ -426,10 +426,11 @@ def _check_files(o):
 def _say_look(o):
     "Say that a flag changes nothing that is written."
     vectors = o.init_pdf or o.final_pdf or o.snapshots_path or str(o.film).lower().endswith('.svg')
+    said = '--{} is for {} of a drawing, and none is written'
     if o.svg_width and not vectors:
-        print('--svg-width is for SVG and PDF, and none is written', file=sys.stderr)
+        print(said.format('svg-width', 'SVG and PDF'), file=sys.stderr)
     if o.transparent and not (vectors or o.init_raster or o.final_raster):
-        print('--transparent is for PNG, SVG and PDF of a drawing, and none is written', file=sys.stderr)
+        print(said.format('transparent', 'PNG, SVG and PDF'), file=sys.stderr)
 
 def _outputs(o):
     "The callbacks and files that the flags ask for."
