@@ -7,7 +7,7 @@ Each file is read with `Scene.from_svg`, written with `to_svg()`, and both are s
 @tabler/icons), 150 of fills (@tabler/icons, @mdi/svg), which a scene has none of yet, and 100 of the files that picosvg is tested with; versions are pinned, and the choice is always
 the same. Files of fills are judged once more with every fill drawn as a line, since a fill that is named hides all else. They are fetched by `npm pack` and `pip download` into a temporary folder that is deleted afterwards. Files of your own are judged in place of these.
 """
-import argparse, io, random, re, shutil, subprocess, sys, tarfile, tempfile, warnings
+import argparse, gzip, io, random, re, shutil, subprocess, sys, tarfile, tempfile, warnings
 from collections import Counter
 from pathlib import Path
 import numpy as np
@@ -76,6 +76,7 @@ def judge(data):
         warnings.simplefilter('ignore')
         try: scene = Scene.from_svg(data)
         except (ValueError, OSError) as e: return 'refused', [str(e)]
+    if data[:2] == b'\x1f\x8b': data = gzip.decompress(data)
     try: file = shown(data.decode(errors='replace'))
     except ValueError as e: return ('right' if not len(scene) else 'named' if scene.lost else 'silent'), [f'resvg shows nothing: {e}']
     more, db = same(file, shown(scene.to_svg()))
