@@ -274,6 +274,7 @@ def save_film(
         times = [max(round(100/fps), 2)*10]*(len(images) - 1) + [round(1000*hold)]
         images[0].save(tmp, save_all=True, append_images=images[1:], duration=times, loop=0)
 
+# %% ../nbs/13_animation.ipynb #filmsave1
 @patch
 def save_animation(self:Scene,
     path:str|Path, # the file to write: .svg, .gif, .webp, .png (animated) or .mp4
@@ -284,6 +285,8 @@ def save_animation(self:Scene,
     size:tuple|int|None=None,
     hold:float=2., # seconds that the finished drawing stays, but for .svg
     profile:str|None=None, # for .svg, as for to_svg; None: 'fitted' for paint, else 'plain'
+    svg_width:float|str|None=None, # for .svg, as for to_svg, in place of size
+    transparent:bool=False, # for .svg, no sheet of paper
 ):
     "Write this drawing drawing itself; the last picture is the drawing."
     check_film(path, ('.svg', *FILMS))
@@ -291,5 +294,7 @@ def save_animation(self:Scene,
         return save_film(self.film(seconds, order, fps, size), path, fps, hold)
     if profile is None: profile = 'fitted' if self.compose == 'paint' else 'plain'
     scale = 1. if size is None else self.pitch/self.view(size)[1]
-    svg = self.to_animated_svg(seconds, order, profile, scale=scale)
+    svg = self.to_animated_svg(
+        seconds, order, profile, scale=scale, svg_width=svg_width, transparent=transparent
+    )
     with replacing(path) as tmp: tmp.write_text(svg, encoding='utf-8', newline='\n')

@@ -447,11 +447,12 @@ OWN = {
     'transform-box': 'view-box', 'translate': None, 'rotate': None, 'scale': None,
     'mix-blend-mode': 'normal', 'clip-path': 'none', 'mask': 'none', 'filter': 'none',
     'vector-effect': 'none', 'overflow': None, 'stop-color': 'black',
-    'stop-opacity': 1.0,
+    'stop-opacity': 1.0, 'background-color': 'transparent',
     **dict.fromkeys('x y cx cy r rx ry width height d offset-path perspective'.split()),
 }
 STYLE_ONLY = {
     'translate', 'rotate', 'scale', 'mix-blend-mode', 'offset-path', 'perspective',
+    'background-color',
 }
 KEYWORDS = 'inherit', 'initial', 'unset', 'revert', 'revert-layer'
 ATTRIBUTE, SHEET, STYLE = range(3) # the layers, the strongest last
@@ -487,6 +488,7 @@ def _spread(name, value):
     "A shorthand's parts: the properties that it sets."
     if name == 'all' and value.lower() in KEYWORDS: return dict.fromkeys((*INHERITED, *OWN), value)
     if name == 'marker': return {f'marker-{k}': value for k in ('start', 'mid', 'end')}
+    if name == 'background': return {'background-color': value}
     if name == 'font':
         return {'font-size': value if value.lower() in KEYWORDS else _font_size(value)}
     return {name: value} if name[:2] == '--' or name in INHERITED or name in OWN else {}

@@ -212,22 +212,21 @@ def _callbacks(scene, s, drawn):
     return out, widths
 
 # %% ../nbs/20_imageopt.ipynb #553fb1d7
-def _read_drawing(init, size):
+def _read_drawing(init, size, strict=False):
     "A file's scene, on a canvas of that size; what an SVG has that strokes cannot show is said."
     if not Path(init).is_file():
         raise FileNotFoundError(f"{init}: no such file; init needs a drawing, .svg or .safetensors")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter('always')
-        scene = (
-            Scene.load(init) if Path(init).suffix == '.safetensors' else Scene.from_svg(init, size)
-        )
+        if Path(init).suffix == '.safetensors': scene = Scene.load(init)
+        else: scene = Scene.from_svg(init, size, strict=strict)
     for w in said: print(w.message, file=sys.stderr)
     return scene
 
-def _from_drawing(init, target, s):
+def _from_drawing(init, target, s, strict=False):
     "A scene of one's own, with the strokes of a drawing fitted into the target's frame."
     size, aim = tuple(target.shape[1:]), aim_of(target, s.invert_sketch)
-    if not isinstance(init, Scene): init = _read_drawing(init, size)
+    if not isinstance(init, Scene): init = _read_drawing(init, size, strict)
     if not len(init): raise ValueError("init holds no strokes: there is nothing to start from")
     scene = Scene(*size, s.compose, _paper(s.paper, aim))
     k = min((half_extent(*size) / half_extent(*init.size).clamp(min=1e-9)).tolist())
@@ -307,6 +306,9 @@ def imageopt(
     preset:str=None, # where defaults come from: paint, lines, sketch, plotter, paper
     callbacks=(), # more Callbacks
     init=None, # start from these strokes: a Scene, or a file, .svg or .safetensors
+    # refuse an init .svg with a value that cannot be read, instead of leaving it out
+    # and saying so
+    strict_svg:bool=False,
     **kwargs, # fields of Settings, and options of the loss
 )->Scene: # the drawing, with its history in `.history`
     """Fit strokes to an image by gradient descent.
@@ -326,7 +328,7 @@ def imageopt(
         if not (s.colour or s.invert): target = 1 - target
         target = target.to(device)
         if init is None: scene = first_scene(target, s)
-        else: scene = _from_drawing(init, target, s)
+        else: scene = _from_drawing(init, target, s, strict_svg)
         loss_fn = _loss_on(loss_of(loss, len(target), values), device)
         way, widths = _callbacks(scene, s, init is not None)
         groups = parameter_groups(scene, s, widths)

@@ -37,21 +37,34 @@ from .imageopt import PRESETS, Settings, imageopt, loss_of, preset_values
 
 # %% ../nbs/23_imageopt_command.ipynb #c43d8414
 class Snapshots(Callback):
-    "PNG, PDF and SVG on the way."
-    def __init__(self, path, steps:int=1000): self.path, self.steps = Path(path), steps
+    "PNG, PDF and SVG on the way; `look` as for `save_all`."
+    def __init__(self, path, steps:int=1000, **look):
+        self.path, self.steps, self.look = Path(path), steps, look
     def after_step(self, o):
-        if o.iteration % self.steps == 0: save_all(o.scene, self.path/f'snapshot_{o.iteration:06d}')
+        if o.iteration % self.steps: return
+        save_all(o.scene, self.path/f'snapshot_{o.iteration:06d}', **self.look)
 
-def save_all(scene, stem):
+def save_all(
+    scene,
+    stem,
+    transparent:bool=False, # no sheet of paper
+    svg_width:float|str|None=None, # of the vectors' page, as for Scene.to_svg
+):
     "stem.png, stem.pdf and stem.svg; the vectors of paint [fitted](08_sharp.ipynb) to the picture."
-    scene.save_png(f'{stem}.png')
-    save_vectors(scene, f'{stem}.pdf')
+    scene.save_png(f'{stem}.png', transparent=transparent)
+    save_vectors(scene, f'{stem}.pdf', transparent, svg_width)
 
-def save_vectors(scene, pdf):
+def save_vectors(
+    scene,
+    pdf,
+    transparent:bool=False, # as for save_all
+    svg_width:float|str|None=None, # as for save_all
+):
     "A PDF, and an SVG of the same name."
+    look = dict(transparent=transparent, svg_width=svg_width)
     if scene.compose == 'paint': scene = sharpened(scene)
-    scene.save_pdf(pdf)
-    scene.save_svg(Path(pdf).with_suffix('.svg'))
+    scene.save_pdf(pdf, **look)
+    scene.save_svg(Path(pdf).with_suffix('.svg'), **look)
 
 # %% ../nbs/23_imageopt_command.ipynb #f622762f
 VISIBLE = '.png', '.svg', '.pdf', '.safetensors'     # what is written for each image
@@ -86,14 +99,14 @@ def _regardless_of_case(stem): return unicodedata.normalize('NFC', stem).casefol
 # %% ../nbs/23_imageopt_command.ipynb #a3c81a53
 class _Results(Callback):
     "NAME.png, .pdf, .svg and .safetensors, and a line for results.csv; nothing if the run fails."
-    def __init__(self, folder, image):
-        self.stem, self.image = Path(folder)/result_stem(image), image
+    def __init__(self, folder, image, look):
+        self.stem, self.image, self.look = Path(folder)/result_stem(image), image, look
     def before_fit(self, o): self.start = time.perf_counter()
     @torch.no_grad()
     def after_fit(self, o):
         if o.error: return
         self.seconds, self.stopped = time.perf_counter() - self.start, o.stopped
-        save_all(o.scene, self.stem)
+        save_all(o.scene, self.stem, **self.look)
         o.scene.save(f'{self.stem}.safetensors')
         self.row = dict(
             image=self.image, strokes=len(o.scene), iterations=o.iteration,
@@ -160,11 +173,15 @@ def imageopt_folder(
     preset:str=None, # as for imageopt
     resume:bool=False, # go on with what a run with the same settings left in output
     checkpoint_steps:int=100, # iterations after which an unfinished image is kept, to be resumed
+    transparent:bool=False, # no sheet of paper behind PNG, PDF and SVG
+    # width of the page of SVG and PDF: 80mm, 3in, or pixels; none: the drawing's own
+    svg_width:str|None=None,
     **kwargs
 )->list: # the lines of results.csv, a dict each
     "Fit strokes to each of many images; `torchrun` spreads them over processes."
     files, folder, acc = _by_stem(named_images(images)), Path(output), accelerator()
     s = _settings_of(preset, loss, checkpoint_steps, kwargs)
+    look = _look(transparent, svg_width)
     check_outputs([folder/f'{stem}{k}' for stem in files for k in VISIBLE], files.values())
     rank, of = (acc.process_index, acc.num_processes) if acc else (0, 1)
     if acc: kwargs['device'] = str(acc.device)
@@ -172,14 +189,14 @@ def imageopt_folder(
         raise FileNotFoundError(f"{folder} holds no run to resume: leave --resume out")
     kwargs |= dict(loss=preset_values(preset, loss)[0], preset=preset)
     with claimed(folder) if rank == 0 else nullcontext():
-        if rank == 0: _begin_folder(folder, files, resume, kwargs)
+        if rank == 0: _begin_folder(folder, files, resume, kwargs | look)
         if acc: acc.wait_for_everyone()
         done = {result_stem(r['image']) for r in _rows_of(folder/'results.csv')}
         # nobody adds a line before everybody has read them
         if acc: acc.wait_for_everyone()
         todo = [f for stem, f in files.items() if stem not in done]
         with listing(folder):
-            _each(todo[rank::of], folder, s.iters, rank == 0, checkpoint_steps, kwargs)
+            _each(todo[rank::of], folder, s.iters, rank == 0, checkpoint_steps, look, kwargs)
         if acc: acc.wait_for_everyone()
         rows = _rows_of(folder/'results.csv')
     if files and not rows and rank == 0 and not any(folder.glob('.*.checkpoint.safetensors')):
@@ -201,6 +218,14 @@ def _settings_of(preset, loss, checkpoint_steps, kwargs):
     )
     return s
 
+def _look(transparent, svg_width):
+    "What the user says of how files look, checked."
+    if not isinstance(transparent, bool):
+        raise ValueError(f"transparent {transparent!r} must be True or False")
+    Scene(1, 1).page(svg_width=svg_width)
+    said = dict(transparent=transparent, svg_width=svg_width)
+    return {k: v for k, v in said.items() if v not in (False, None)}
+
 def _begin_folder(folder, files, resume, config):
     "Make sure that the run may use the folder."
     # where a file system takes A.png and a.png for one, the lock has two names
@@ -211,7 +236,7 @@ def _begin_folder(folder, files, resume, config):
         _open_folder(folder, resume, {k: v for k, v in config.items() if k != 'device'})
 
 # %% ../nbs/23_imageopt_command.ipynb #0a517a09
-def _each(files, folder, iters, show, checkpoint_steps, kwargs):
+def _each(files, folder, iters, show, checkpoint_steps, look, kwargs):
     "One image after another."
     with tqdm(total=len(files)*iters, disable=not show, unit='it') as bar:
         for f in files:
@@ -221,7 +246,8 @@ def _each(files, folder, iters, show, checkpoint_steps, kwargs):
                 bar.total -= iters
                 bar.write(f'skipped {printable(str(e))}', file=sys.stderr)
                 continue
-            results, path = _Results(folder, f), folder/f'.{result_stem(f)}.checkpoint.safetensors'
+            results = _Results(folder, f, look)
+            path = folder/f'.{result_stem(f)}.checkpoint.safetensors'
             imageopt(
                 image,
                 callbacks=[Progress(bar), results, Checkpoint(path, checkpoint_steps)],
@@ -269,17 +295,20 @@ def _add_outputs(p):
     out.add_argument(
         '--snapshots-steps', type=int, default=1000, help='every so many iterations (default 1000)'
     )
+    said = docments(imageopt_folder)
+    out.add_argument('--transparent', action='store_true', help=said['transparent'])
+    out.add_argument('--svg-width', metavar='WIDTH', help=said['svg_width'])
     add_flags(p.add_argument_group('for --plot'), plot_svg, skip=('order',))
     many = p.add_argument_group('one image or many, into a folder')
-    many.add_argument('--output', metavar='FOLDER', help=docments(imageopt_folder)['output'])
+    many.add_argument('--output', metavar='FOLDER', help=said['output'])
     many.add_argument(
         '--resume',
         action='store_true',
-        help=docments(imageopt_folder)['resume'].replace('`output`', 'the folder'),
+        help=said['resume'].replace('`output`', 'the folder'),
     )
     many.add_argument(
         '--checkpoint-steps', type=int, default=100,
-        help=docments(imageopt_folder)['checkpoint_steps'] + ' (default 100)',
+        help=said['checkpoint_steps'] + ' (default 100)',
     )
 
 # %% ../nbs/23_imageopt_command.ipynb #b3832cee
@@ -299,6 +328,9 @@ def _parser(argv):
         '--init',
         metavar='DRAWING',
         help='start from the strokes of a file, .svg or .safetensors, in place of random ones',
+    )
+    p.add_argument(
+        '--strict-svg', action='store_true', help=docments(imageopt)['strict_svg']
     )
     with one_line_errors(p):
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -335,7 +367,8 @@ class _Outputs(Callback):
     """What the command's flags ask to be written; of a run that fails, only what was there before
     it began.
     """
-    def __init__(self, o): self.o = o
+    def __init__(self, o):
+        self.o, self.look = o, _look(o.transparent, o.svg_width)
     def before_fit(self, opt):
         if self.o.target_raster:
             with replacing(self.o.target_raster) as tmp:
@@ -348,15 +381,17 @@ class _Outputs(Callback):
                     .contiguous()
                     .numpy()
                 ).save(tmp, 'PNG')
-        if self.o.init_raster: opt.scene.save_png(self.o.init_raster)
-        if self.o.init_pdf: save_vectors(opt.scene, self.o.init_pdf)
+        self.drawing(opt.scene, self.o.init_raster, self.o.init_pdf)
+    def drawing(self, scene, png, pdf):
+        "A raster and vectors, those that have a name."
+        if png: scene.save_png(png, transparent=self.o.transparent)
+        if pdf: save_vectors(scene, pdf, **self.look)
     def after_fit(self, opt):
         if opt.error: return
-        if self.o.final_raster: opt.scene.save_png(self.o.final_raster)
-        if self.o.final_pdf: save_vectors(opt.scene, self.o.final_pdf)
+        self.drawing(opt.scene, self.o.final_raster, self.o.final_pdf)
         if self.o.scene: opt.scene.save(self.o.scene)
         if self.o.live: opt.scene.save_html(self.o.live, opt.target, stem_of(self.o.image))
-        if self.o.film: opt.scene.save_animation(self.o.film)
+        if self.o.film: opt.scene.save_animation(self.o.film, **self.look)
         if self.o.plot: save_plot(opt.scene, self.o.plot, **flags_of(self.o, plot_svg))
 
 # %% ../nbs/23_imageopt_command.ipynb #aed9227e
@@ -388,6 +423,15 @@ def _check_files(o):
     for path in written: _check_writable(path)
 
 # %% ../nbs/23_imageopt_command.ipynb #6bc9986e
+def _say_look(o):
+    "Say that a flag changes nothing that is written."
+    vectors = o.init_pdf or o.final_pdf or o.snapshots_path or str(o.film).lower().endswith('.svg')
+    said = '--{} is for {} of a drawing, and none is written'
+    if o.svg_width and not vectors:
+        print(said.format('svg-width', 'SVG and PDF'), file=sys.stderr)
+    if o.transparent and not (vectors or o.init_raster or o.final_raster):
+        print(said.format('transparent', 'PNG, SVG and PDF'), file=sys.stderr)
+
 def _outputs(o):
     "The callbacks and files that the flags ask for."
     if o.resume: raise ValueError("resume needs --output FOLDER: that is where a run is kept")
@@ -404,12 +448,13 @@ def _outputs(o):
                 'without --colour every stroke is black: one of the pens draws them all',
                 file=sys.stderr,
             )
+    callbacks = [Progress(), written := _Outputs(o)]
     _check_files(o)
-    callbacks = [Progress(), _Outputs(o)]
+    _say_look(o)
     if o.snapshots_path:
         whole_number(o.snapshots_steps, 'snapshots-steps')
         Path(o.snapshots_path).mkdir(parents=True, exist_ok=True)
-        callbacks.append(Snapshots(o.snapshots_path, o.snapshots_steps))
+        callbacks.append(Snapshots(o.snapshots_path, o.snapshots_steps, **written.look))
     return callbacks
 
 # %% ../nbs/23_imageopt_command.ipynb #baadbc31
@@ -422,7 +467,8 @@ def _into_folder(o, flags):
                 " them out"
             )
     rows = imageopt_folder(
-        o.image, o.output, o.loss, o.preset, o.resume, o.checkpoint_steps, **flags
+        o.image, o.output, o.loss, o.preset, o.resume, o.checkpoint_steps, o.transparent,
+        o.svg_width, **flags
     )
     if rows:
         print(
@@ -434,6 +480,8 @@ def _run(o):
     "From parsed flags to files."
     loss = Loss.find(o.loss)
     flags = flags_of(o, Settings) | flags_of(o, loss)
+    if o.strict_svg and (not o.init or Path(o.init).suffix == '.safetensors'):
+        raise ValueError('strict-svg is for a start from an SVG: say --init DRAWING.svg')
     if o.output: return _into_folder(o, flags)
     callbacks, picture = _outputs(o), ImageOps.exif_transpose(open_picture(o.image))
     if o.width is None and o.max_side and max(picture.size) > o.max_side:
@@ -444,7 +492,7 @@ def _run(o):
         )
     if o.animation: callbacks.append(frames := Frames())
     with listing(o.snapshots_path) if o.snapshots_path else nullcontext():
-        scene = imageopt(picture, o.loss, o.preset, callbacks, o.init, **flags)
+        scene = imageopt(picture, o.loss, o.preset, callbacks, o.init, o.strict_svg, **flags)
     if o.animation: save_film([f for _, f in frames.frames], o.animation, fps=12.5)
     return scene
 

@@ -312,6 +312,8 @@ class Scene(nn.Module):
         one = torch.zeros(3, dtype=torch.float64, device='cpu')
         self.paper = tuple(_per_stroke(_rgb(paper), 'paper', one).tolist())
         self.pitch, self.groups = pixel_pitch(self.height, self.width), nn.ModuleList()
+        # whether files get widths as they are, thin ones too: after reading an SVG
+        self.exact = False
 
     @property
     def size(self): return self.height, self.width
@@ -431,6 +433,7 @@ def forward(self:Scene, size=None, backend=None):
 def copy(self:Scene)->Scene: # with parameters of its own
     "The same strokes as plain numbers, colours and opacities clamped to [0, 1]."
     out = Scene(*self.size, self.compose, self.paper)
+    out.exact = self.exact
     for g in self.groups:
         colour, alpha = (None if x is None else x.clamp(0, 1) for x in (g.colour, g.alpha))
         out.add(g.kind, g.params, colour, g.sigma2, alpha, g.chords)
@@ -512,6 +515,10 @@ def plain_profile(
     if not .75 < width < HAIRLINE: return [(width, 1.)]
     return [(HAIRLINE, (width/HAIRLINE)**(2 if point else 1))]
 
+def _exact_profile(sigma, point):
+    "As `plain_profile`, thin strokes too."
+    return [(sigma * (2 if point else math.sqrt(math.pi)), 1.)]
+
 # %% ../nbs/05_scene.ipynb #c349c9c8
 class Mark(NamedTuple):
     "A sharp stroke of a file."
@@ -569,6 +576,7 @@ def marks(self:Scene,
     whole_number(layers, 'layers')
     _check_scale(scale)
     scene, make = profile.scene(self) if profile.scene else self, profile.stroke(layers)
+    if self.exact and profile is PROFILES['plain']: make = _exact_profile
     paint = self.compose == 'paint'
     return [Mark(s, i, width/scale, colour, opacity)
             for i, s in enumerate(scene.strokes()) if s.sigma > 0
@@ -855,6 +863,7 @@ def save(self:Scene,
     check_suffix(path, '.safetensors')
     about = dict(version=FORMAT, height=self.height, width=self.width, compose=self.compose,
                  paper=self.paper, groups=[dict(kind=g.kind, chords=g.chords) for g in self.groups])
+    if self.exact: about['exact'] = True
     tensors = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
     data = to_bytes(tensors, {'scene': json.dumps(about)})
     with replacing(path) as tmp: tmp.write_bytes(data)
@@ -863,6 +872,7 @@ def _restore(about, tensors):
     "A scene from what `save` wrote."
     scene = Scene(about['height'], about['width'], about['compose'], about['paper'])
     legal = lambda x, low=0., high=1.: None if x is None else x.clamp(low, high)
+    scene.exact = about.get('exact') is True
     for i, g in enumerate(about['groups']):
         p, c, s, a = (tensors.get(f'groups.{i}.{k}')
                       for k in ('params', 'colour', 'sigma2', 'alpha'))

@@ -53,7 +53,8 @@ def _source(svg):
     try:
         data = _unpacked(data)
         if len(data) > LIMITS['bytes']: refuse("the number of bytes", 'bytes')
-        return (data if text else _utf8(data)), name, text
+        # some programs begin with an empty line
+        return (data if text else _utf8(data).lstrip()), name, text
     except ValueError as e: raise type(e)(f"{name}: {e}") from None
 
 # %% ../nbs/06_svg.ipynb #9ab670c9
@@ -109,8 +110,10 @@ class _Builder:
     def __init__(self, data):
         self.data, self.tree, self.instructions = data, TreeBuilder(), []
         self.elements = self.depth = self.entities = 0
+        self.parser = self.begins = None
 
     def start(self, tag, attributes):
+        if not self.elements: self.begins = self.parser.CurrentByteIndex
         self.elements += 1
         self.depth += 1
         if self.elements > LIMITS['elements']: refuse("the number of elements", 'elements')
@@ -133,18 +136,37 @@ class _Builder:
 # %% ../nbs/06_svg.ipynb #9359f03e
 def _full(name): return '{' + name if '}' in name else name # as ElementTree writes: {space}name
 
-def _parse(data):
-    "Bytes of XML as a tree of elements, and the targets of its processing instructions."
+def _parse(data, lost=None):
+    """Bytes of XML as a tree of elements, and the targets of its processing instructions. With
+    a list `lost`, prefixes that nobody declares are named there; else they are an error.
+    """
     # every document is in UTF-8 by now, whatever it declares
     parser, build = expat.ParserCreate('utf-8', '}'), _Builder(data)
-    parser.ordered_attributes, parser.buffer_text = False, True
+    parser.ordered_attributes, parser.buffer_text, build.parser = False, True, parser
     parser.StartElementHandler, parser.EndElementHandler = build.start, build.end
     parser.CharacterDataHandler, parser.EntityDeclHandler = build.tree.data, build.entity
     parser.ProcessingInstructionHandler = lambda target, _: build.instructions.append(target)
     try: parser.Parse(data, True)
     except (expat.ExpatError, LookupError) as e:
+        if lost is not None and getattr(e, 'code', None) == _UNBOUND:
+            begins = parser.ErrorByteIndex if build.begins is None else build.begins
+            return _parse(_with_prefixes(data, begins, lost))
         raise ValueError(f"no well-formed XML ({e}): expected an SVG document") from None
     return build.tree.close(), build.instructions
+
+_UNBOUND = expat.errors.codes[expat.errors.XML_ERROR_UNBOUND_PREFIX]
+_PREFIX = re.compile(rb'[\s<]/?([A-Za-z_][\w.-]{0,40}):[A-Za-z_]')
+
+def _with_prefixes(data, begins, lost):
+    "XML with declarations of the prefixes that have none, in the root's tag, which begins there."
+    declared = {b'xml', b'xmlns', *re.findall(rb'xmlns:([\w.-]{1,41})\s*=', data)}
+    missing = sorted(set(_PREFIX.findall(data)) - declared)[:_ENTITIES]
+    known = {b'xlink': XLINK[1:].partition('}')[0].encode(), b'svg': SPACE.encode()}
+    more = b''.join(b' xmlns:%s="%s"' % (p, known.get(p, b'unknown')) for p in missing)
+    at = re.compile(rb'<[^\s/>]*').match(data, begins).end()
+    names = ', '.join(p.decode() for p in missing[:5])
+    lost.append(('svg 0', f'no declaration of {names}, taken as usual'))
+    return data[:at] + more + data[at:]
 
 SPACE, XLINK = 'http://www.w3.org/2000/svg', '{http://www.w3.org/1999/xlink}href'
 def _tag(element):
@@ -153,8 +175,11 @@ def _tag(element):
     return name if space in ('', '{' + SPACE) else None
 
 # %% ../nbs/06_svg.ipynb #95a1fce3
-_COMMAND = re.compile(r'[\s,]*([MmZzLlHhVvCcSsQqTtAa])')
-_ARGUMENT, _FLAG = re.compile(rf'[\s,]*({NUMBER})'), re.compile(r'[\s,]*([01])')
+# one comma at most between two numbers, and only the spaces that SVG knows
+_GAP = r'\s*(?:,\s*)?'
+_COMMAND = re.compile(_GAP + '([MmZzLlHhVvCcSsQqTtAa])', re.A)
+_ARGUMENT = re.compile(f'{_GAP}({NUMBER})', re.A)
+_FLAG = re.compile(_GAP + '([01])', re.A)
 _ARGUMENTS = dict(m=2, l=2, h=1, v=1, c=6, s=4, q=4, t=2, a=7, z=0)
 
 def _commands(d):
@@ -205,8 +230,7 @@ def _arc_pieces(radius, sweep, tol):
 def _arc(start, v, end, tol):
     "The cubics of an elliptical arc, [(control, control, end), ...] as complex numbers."
     from svgelements import Arc
-    if v[0] == 0 or v[1] == 0: return [[end]]
-    if start == end: return []
+    if v[0] == 0 or v[1] == 0 or start == end: return [[end]]
     try:
         arc = Arc(start, abs(v[0]), abs(v[1]), v[2], bool(v[3]), bool(v[4]), end)
         if not arc.sweep: return [[end]]
@@ -280,8 +304,10 @@ def _ellipse(cx, cy, rx, ry):
 
 def _rect(x, y, w, h, rx, ry):
     if not (w > 0 and h > 0): return ''
+    # less than 0 is as if it were not there
+    rx, ry = (None if r is None or r < 0 else r for r in (rx, ry))
     rx, ry = (ry if rx is None else rx) or 0, (rx if ry is None else ry) or 0
-    rx, ry = min(max(rx, 0), w/2), min(max(ry, 0), h/2)
+    rx, ry = min(rx, w/2), min(ry, h/2)
     if not rx or not ry: return f'M{x} {y}H{x+w}V{y+h}H{x}z'
     arc = lambda x, y: f'A{rx} {ry} 0 0 1 {x} {y}'
     return (f'M{x+rx} {y}H{x+w-rx}{arc(x+w, y+ry)}V{y+h-ry}{arc(x+w-rx, y+h)}'
@@ -404,6 +430,8 @@ class _Here(NamedTuple):
     depth:int = 0
     uses:tuple = () # the ids of the uses we are in
     ink:bool = False # whether we are in ink of our own
+    # whether a clip, a mask or a filter changes what is drawn
+    changed:bool = False
     # [4, 2] corners in pixels of the viewports through which one looks
     windows:tuple = ()
 
@@ -427,6 +455,7 @@ class _Reader:
         }
         self.given = cascade(root, _sheets(elements, lost), lost)
         self.strokes, self.blends, self.paper = [], Counter(), None
+        self.background = None
         self.visits = self.numbers = self.cuts = 0
 
     def lose(self, element, what): self.lost.append((self.names[element], what))
@@ -510,7 +539,8 @@ def reader(self:_Reader, here, units, box):
             return transform(name, text, layer)
         if name == 'transform-origin': return transform_origin(text, box, units)
         if 'opacity' in name: return min(max(number(text), 0.), 1.)
-        if name in ('stroke', 'fill', 'stop-color'): return _paint(text)
+        if name in ('stroke', 'fill', 'stop-color', 'background-color'):
+            return _paint(text)
         if name == 'color':
             if text.lower() == 'currentcolor': return here.style['color']
             if colour(text) is None: raise ValueError(f"{text!r} is no colour")
@@ -557,12 +587,15 @@ def enter(self:_Reader, element, tag, here):
     inside = here._replace(units=units, style=style, own=own)
     if any(k in found for k in _BOXED):
         inside = self.transformed(element, tag, inside, found, here)
+    if inside.depth == 1: self.take_background(element, own, style)
     blend = own['mix-blend-mode']
     return inside._replace(
         opacity=here.opacity * own['opacity'],
         blend=here.blend if blend == 'normal' else blend,
+        changed=here.changed or any(own[k] not in ('none', '') for k in _CHANGES),
     )
 
+_CHANGES = 'clip-path', 'mask', 'filter'
 _BOXED = 'transform', 'translate', 'rotate', 'scale', 'transform-origin'
 
 # %% ../nbs/06_svg.ipynb #23ff3932
@@ -572,6 +605,15 @@ def type_measures(self:_Reader, element, found):
     texts = [t for values in found.values() for _, t in values if len(t) < 200]
     if any(re.search(r'\d(ex|ch|cap|ic|lh|rex|rch|rcap|ric|rlh)\b', t) for t in texts):
         self.lose(element, "a length in a font's own measures, taken as a usual share of an em")
+
+@patch
+def take_background(self:_Reader, element, own, style):
+    "The background of the document, as a browser shows it behind the drawing."
+    try: found = colour(own['background-color'], style['color'])
+    except ValueError: found = None
+    if found is None or not found[1]: return
+    self.background = tuple(1 - found[1]*(1 - c) for c in found[0])
+    if self.background != (1., 1., 1.): self.lose(element, 'a background, taken as the paper')
 
 @patch
 def transformed(self:_Reader, element, tag, inside, found, here):
@@ -595,6 +637,7 @@ def transformed(self:_Reader, element, tag, inside, found, here):
         matrix = here.matrix
     return inside._replace(matrix=matrix)
 
+# %% ../nbs/06_svg.ipynb #svgbox01
 @patch
 def own_box(self:_Reader, element, tag, inside):
     "(x, y, width, height) of a shape in its own units; None if it is none, which is named."
@@ -723,8 +766,11 @@ def viewport(self:_Reader, element, here, width, height):
         self.measure(element, k, whole, here, 0.0)
         for k, whole in (('x', w0), ('y', h0))
     )
-    w = self.measure(element, 'width', w0, here, w0) if width is None else width
-    h = self.measure(element, 'height', h0, here, h0) if height is None else height
+    sizes = ('width', width, w0), ('height', height, h0)
+    w, h = (self.measure(element, k, whole, here, whole) if n is None else n
+            for k, n, whole in sizes)
+    # less than 0 is as if it were not there
+    w, h = w0 if w < 0 else w, h0 if h < 0 else h
     if not (w > 0 and h > 0): return None
     if here.own['overflow'] not in ('visible', 'auto'):
         corners = here.matrix(
@@ -758,6 +804,7 @@ def chosen(self:_Reader, children):
         self.lose(e, f'{_tag(e)[:40]} left out: the next child of the switch is drawn')
     return []
 
+# %% ../nbs/06_svg.ipynb #svguse01
 @patch
 def use(self:_Reader, element, here):
     "Another element, here."
@@ -780,8 +827,11 @@ def use(self:_Reader, element, here):
     if not _applies(target): return
     inside = self.enter(target, tag, here)
     if inside.own['display'] == 'none' and tag == 'svg': return
-    inside = self.viewport(target, inside, w, h)
-    for e in target if inside else (): self.visit(e, inside)
+    # a symbol has no size of its own
+    if tag == 'symbol': w, h = w0 if w is None else w, h0 if h is None else h
+    before, window = len(self.strokes), self.viewport(target, inside, w, h)
+    for e in target if window else (): self.visit(e, window)
+    self.name_effects(target, inside, len(self.strokes) - before)
 
 # %% ../nbs/06_svg.ipynb #6fa52d50
 def _name_in(address):
@@ -909,6 +959,7 @@ def shape(self:_Reader, element, tag, here):
         raise ValueError(f"left out: stroke-width {width:g} is more than {LIMITS['far']:g} pixels")
     if width == 0: stroke = None
     subpaths = self.outline_of(element, tag, here, .01/max(scale, 1e-9))
+    if stroke is None and subpaths: self.name_markers(element, tag, style)
     if stroke is None and fill is None: return
     subpaths = [s._replace(points=here.matrix(s.points)) for s in subpaths]
     for s in subpaths:
@@ -925,13 +976,18 @@ def shape(self:_Reader, element, tag, here):
         steady = here.own['vector-effect'] == 'non-scaling-stroke'
         wide = width if steady else width*scale
         seen = self.through_windows(element, subpaths, wide, here)
-        self.name_losses(element, style, seen, here.matrix, steady)
+        self.name_losses(element, tag, style, seen, here.matrix, steady)
+        if stroke[1] < 1 and _overlap(seen, wide):
+            self.lose(element, 'an opacity, given to each part of the path')
         self.add(seen, stroke, wide, here, style['stroke-linecap'])
 
+# %% ../nbs/06_svg.ipynb #svgfill1
 @patch
 def filled(self:_Reader, element, tag, here, fill, stroke, subpaths):
     "A fill: the paper, an outline, or lost."
-    if not stroke and fill[1]*here.opacity == 1 and not here.windows and self.is_paper(tag, subpaths):
+    plain = not (here.windows or here.changed or here.style['fill'].lower().startswith('url('))
+    whole = not stroke and fill[1]*here.opacity == 1
+    if whole and plain and self.is_paper(tag, subpaths):
         self.paper = fill[0]
     elif stroke or not self.outline: self.lose(element, 'fill left out')
     else:
@@ -983,21 +1039,41 @@ def _sigma_of_width(point, copies, alpha=1.):
 # %% ../nbs/06_svg.ipynb #4ab40c15
 def _is_point(points): return bool(np.abs(points - points[0]).max() <= 1e-9)
 
+def _round(s):
+    "A subpath's points; those of a closed one go on to the end of its first piece."
+    return np.r_[s.points, s.points[1:4 if s.curved else 2]] if s.closed else s.points
+
+def _overlap(subpaths, width):
+    "Whether the boxes of two strokes meet. (Of very many, some are taken to.)"
+    if len(subpaths) < 2 or len(subpaths) > 500: return len(subpaths) > 1
+    low = np.array([s.points.min(0) for s in subpaths]) - width/2
+    high = np.array([s.points.max(0) for s in subpaths]) + width/2
+    meet = ((low[:, None] < high) & (low < high[:, None])).all(2)
+    return bool(meet.sum() > len(subpaths))
+
 @patch
-def name_losses(self:_Reader, element, style, subpaths, matrix, steady):
+def name_losses(self:_Reader, element, tag, style, subpaths, matrix, steady):
     "Name what a stroke of ours cannot show."
     cap, join = style['stroke-linecap'], style['stroke-linejoin']
     has_length = [s for s in subpaths if not _is_point(s.points)]
-    if cap != 'round' and any(not s.closed for s in has_length):
+    dots = cap == 'square' and len(has_length) < len(subpaths)
+    if dots or cap != 'round' and any(not s.closed for s in has_length):
         self.lose(element, f'{cap} caps, drawn round')
-    if join != 'round' and any(_corners(np.r_[s.points, s.points[1:2]] if s.closed and not s.curved else s.points, s.curved) for s in has_length):
+    if join != 'round' and any(_corners(_round(s), s.curved) for s in has_length):
         self.lose(element, f'{join} joins, drawn round')
     if re.search('[1-9]', style['stroke-dasharray']): self.lose(element, 'dashes, drawn through')
     if not (matrix.even or steady):
         self.lose(element, 'a width that differs by direction, drawn evenly')
-    if any(style[k].strip() not in ('none', '') for k in INHERITED if k.startswith('marker')):
+    self.name_markers(element, tag, style)
+
+@patch
+def name_markers(self:_Reader, element, tag, style):
+    "Name the markers of a shape that may have some."
+    if tag in ('rect', 'circle', 'ellipse'): return
+    if any(style[k].strip() not in ('none', '') for k in INHERITED if k[:6] == 'marker'):
         self.lose(element, 'markers left out')
 
+# %% ../nbs/06_svg.ipynb #svgadd01
 @patch
 def add(self:_Reader, subpaths, paint, width, here, cap='round'):
     "Strokes of a width in pixels along some paths."
@@ -1015,12 +1091,13 @@ def add(self:_Reader, subpaths, paint, width, here, cap='round'):
 # %% ../nbs/06_svg.ipynb #82357f5a
 def _root_size(reader, root, view, units):
     "Width and height of a document in pixels."
-    window = tuple(view[2:]) if view else (300., 150.)
+    window, shares = tuple(view[2:]) if view else (300., 150.), []
     units, out = units._replace(window=window), []
     for k, whole in zip(('width', 'height'), window):
         text, here = None, _Here(Affine(), window, units)
         given = reader.given.get(root, {}).get(k, ())
         found = [*given, *([(ATTRIBUTE, root.attrib[k])] if k in root.attrib else [])]
+        shares.append(not found or '%' in found[0][1])
         if found:
             text = reader.choose(
                 root, k, found, here,
@@ -1028,6 +1105,8 @@ def _root_size(reader, root, view, units):
             )
         out.append(None if text in (None, 'auto') else text)
     w, h = out
+    if view is None and any(shares):
+        reader.lose(root, 'no size of its own: a browser shows as much as its window holds')
     # as in a browser
     if view is None: w, h = window[0] if w is None else w, window[1] if h is None else h
     elif w is None: w, h = window if h is None else (h*view[2]/view[3], h)
@@ -1041,7 +1120,7 @@ def _canvas(reader, root, size):
     "(height, width) in whole pixels, how the document maps to them, its viewport, and the window."
     view, units = reader.view_box(root), _root_type(reader, root)
     w, h = _root_size(reader, root, view, units)
-    if size is None: vw, vh = w, h
+    if size is None: vw, vh = _not_too_large(reader, root, w, h)
     elif isinstance(size, int) and size >= 1: vw, vh = size, h*size/w
     elif isinstance(size, (tuple, list)) and len(size) == 2 and all(int(n) == n and n >= 1 for n in size):
         vh, vw = size
@@ -1059,6 +1138,14 @@ def _canvas(reader, root, size):
     view = view or [0., 0., w, h]
     fit = _fit(view, 0, 0, vw, vh, root.attrib.get('preserveAspectRatio', ''))
     return (H, W), _Here(fit, tuple(view[2:]), Units(window=(w, h)))
+
+def _not_too_large(reader, root, w, h):
+    "A drawing's size in pixels, or as much of it as a canvas may have."
+    k = LIMITS['side']/max(w, h)
+    # what is refused is refused below
+    if k >= 1 or max(w, h) > LIMITS['far'] or reader.strict: return w, h
+    reader.lose(root, f"{w:.6g} x {h:.6g} pixels, at most {LIMITS['side']:,} a side: read smaller")
+    return w*k, h*k
 
 def _root_type(reader, root):
     "The units of the document's own size: 1em and 1rem are the root's type."
@@ -1122,12 +1209,13 @@ def read_svg(
     _check_options(outline, copies)
     data, name, _ = _source(svg)
     try:
-        root, instructions = _parse(data)
+        found = []
+        root, instructions = _parse(data, None if strict else found)
         if _tag(root) != 'svg':
             raise ValueError(
                 f"its root is <{root.tag.rpartition('}')[2][:40]}>: expected <svg>"
             )
-        lost = [
+        lost = found + [
             (
                 f'<?{target[:40]}?>',
                 'left out: it is another file, and none is ever fetched',
@@ -1152,9 +1240,9 @@ def _finished(reader, name):
     lost, ink = reader.lost, set(reader.blends) == {'multiply'}
     if not ink and reader.blends['multiply']:
         lost.append(('svg 0', 'the blend mode multiply of some strokes left out'))
-    compose, paper = 'ink' if ink else 'paint', reader.paper or 'white'
+    compose, paper = 'ink' if ink else 'paint', reader.paper or reader.background or 'white'
     scene = Scene.from_strokes(reader.strokes, *reader.size, compose, paper)
-    scene.lost = lost
+    scene.lost, scene.exact = lost, True
     if lost: warn(f"{name}: {_summary(lost)}", stacklevel=4)
     return scene
 

@@ -4,7 +4,7 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 import pytest
 import torch
-import dsketch_nb.svg
+import dsketch_nb.browser, dsketch_nb.svg
 from dsketch_nb import animation, placement, plotter, scene as scene_module, sharp
 from dsketch_nb.scene import KINDS, Group, Kind, Scene
 

@@ -1,5 +1,5 @@
 """The command `imageopt` from end to end."""
-import signal, subprocess, sys, time
+import re, signal, subprocess, sys, time
 from pathlib import Path
 
 import pytest, torch
@@ -131,3 +131,65 @@ def test_the_vectors_of_a_painting_look_like_its_picture(tmp_path):
         shown = np.asarray(Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=(tmp_path/f'{name}.svg').read_text())))).convert('RGB'))/255
         drawn = np.asarray(Image.open(tmp_path/f'{name}.png').convert('RGB'))/255
         assert -10*np.log10(np.square(shown - drawn).mean()) > 26, name
+
+def test_no_sheet_and_a_page_of_any_size(tmp_path):
+    "--transparent and --svg-width reach every PNG, SVG and PDF of a drawing, and leave films, pages, plots and targets alone."
+    r = run(*base, '--colour', '--transparent', '--svg-width', '80mm', '--target-raster', 't.png', '--init-raster', 'i.png', '--final-raster', 'f.png', '--init-pdf', 'i.pdf', '--final-pdf', 'f.pdf', '--animation', 'a.gif', '--film', 'a.svg',
+            '--live', 'l.html', '--plot', 'p.svg', '--hide', '--scene', 's.safetensors', '--snapshots-path', 'way', '--snapshots-steps', 2, cwd=tmp_path)
+    assert r.returncode == 0 and 'none is written' not in r.stderr, r.stderr
+    for name in ('i.png', 'f.png', 'way/snapshot_000002.png'):
+        with Image.open(tmp_path/name) as im: assert im.mode == 'RGBA' and im.size == (40, 27) and im.getextrema()[3][0] == 0, name
+    with Image.open(tmp_path/'t.png') as im: assert im.mode == 'RGB'
+    for name in ('i.svg', 'f.svg', 'a.svg', 'way/snapshot_000002.svg'):
+        text = (tmp_path/name).read_text()
+        assert '<rect' not in text and 'width="80mm" height="54mm" viewBox="0 0 40 27"' in text, name
+    for name in ('i.pdf', 'f.pdf', 'way/snapshot_000002.pdf'):
+        side = re.search(rb'/MediaBox \[ 0 0 ([\d.]+)', (tmp_path/name).read_bytes())[1]
+        assert abs(float(side) - 80/25.4*72) < .1, name
+    assert 'width="180mm"' in (tmp_path/'p.svg').read_text() and Scene.load(tmp_path/'s.safetensors').size == (27, 40) and (tmp_path/'l.html').stat().st_size > 9999
+    for flags, said in ((['--svg-width', '3in'], '--svg-width is for SVG and PDF'), (['--transparent'], '--transparent is for PNG')):
+        r = run(*base, *flags, '--scene', 's.safetensors', cwd=tmp_path)
+        assert r.returncode == 0 and said in r.stderr, r.stderr
+
+def test_a_folder_without_sheets(tmp_path):
+    how = [*base, '--output', 'out', '--transparent', '--svg-width', '3in']
+    assert run(*how, cwd=tmp_path).returncode == 0
+    text = (tmp_path/'out'/'china.svg').read_text()
+    assert '<rect' not in text and 'width="3in"' in text and Image.open(tmp_path/'out'/'china.png').mode == 'RGBA'
+    assert run(*how, '--resume', cwd=tmp_path).returncode == 0
+    r = run(*how[:-1], '4in', '--resume', cwd=tmp_path)
+    assert r.returncode == 2 and "its svg_width is '3in', now it is '4in'" in r.stderr
+    r = run(*base, '--output', 'other', '--svg-width', 'wide', cwd=tmp_path)
+    assert r.returncode == 2 and "svg_width 'wide'" in r.stderr and not (tmp_path/'other').exists()
+
+@pytest.mark.parametrize('width', ['0', '-3mm', '80parsec', 'wide', 'nan', '', '1e3', '99999999999mm'])
+def test_no_width_of_a_page(tmp_path, width):
+    "Told before the work, with a file that is there as it was."
+    (tmp_path/'f.svg').write_text('precious')
+    r = run('sample:china', '--iters', 10**9, f'--svg-width={width}', '--final-pdf', 'f.pdf', cwd=tmp_path, timeout=60)
+    assert r.returncode == 2 and 'Traceback' not in r.stderr and f'svg_width {width!r} is no width above 0' in r.stderr.strip().split('\n')[-1]
+    assert [p.name for p in tmp_path.iterdir()] == ['f.svg'] and (tmp_path/'f.svg').read_text() == 'precious'
+
+def test_a_strict_start(tmp_path):
+    "Bad values of a start are named and left out; with --strict-svg they are refused, and nothing is written."
+    (tmp_path/'bad.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg" width="40" height="27" stroke="red" stroke-linecap="round"><path d="M5 5L30 20"/><path id="p" d="M NaN 3"/><path d="M5 9h9" stroke-width="4px;"/></svg>')
+    how = ['sample:china', '--width', 40, '--iters', 2, '--init', 'bad.svg', '--scene', 's.safetensors']
+    r = run(*how, cwd=tmp_path)
+    assert r.returncode == 0 and "path data holds" in r.stderr and 'stroke-width left out' in r.stderr and len(Scene.load(tmp_path/'s.safetensors')) == 2, r.stderr
+    (tmp_path/'s.safetensors').unlink()
+    r = run(*how, '--strict-svg', cwd=tmp_path)
+    assert r.returncode == 2 and "path #p: path data holds 'M NaN 3'" in r.stderr.strip().split('\n')[-1] and [p.name for p in tmp_path.iterdir()] == ['bad.svg'], r.stderr
+    (tmp_path/'bad.svg').write_text((tmp_path/'bad.svg').read_text().replace('NaN', '9').replace('px;', 'px'))
+    assert run(*how, '--strict-svg', cwd=tmp_path).returncode == 0
+    for more in ([], ['--init', 's.safetensors'], ['--output', 'out']):
+        r = run('sample:china', '--iters', 2, '--strict-svg', *more, cwd=tmp_path)
+        assert r.returncode == 2 and 'say --init DRAWING.svg' in r.stderr and 'Traceback' not in r.stderr
+
+def test_what_is_covered_is_not_plotted_if_asked(tmp_path):
+    "--hide of the command is plot_svg's: a wide stroke on a thin one."
+    start = Scene(27, 40, 'paint').add('segments', [[[0., -1.2], [0., 1.2]]], 'black', (.5*2/26)**2).add('segments', [[[-.9, 0.], [.9, 0.]]], 'red', (6*2/26)**2)
+    start.save(tmp_path/'start.safetensors')
+    for name, more in (('a.svg', []), ('b.svg', ['--hide'])):
+        r = run('sample:china', '--width', 40, '--iters', 1, '--lr', 1e-9, '--sigma2-lr', 1e-9, '--colour-lr', 1e-9, '--init', 'start.safetensors', '--plot', name, *more, cwd=tmp_path)
+        assert r.returncode == 0, r.stderr
+    assert [(tmp_path/n).read_text().count('<path') for n in ('a.svg', 'b.svg')] == [2, 3]

@@ -563,3 +563,90 @@ def test_hostile_values_cost_what_their_length_costs():
 @pytest.mark.parametrize('limit,body', [('css', '<style>' + ' '*600_000 + '</style>'), ('declarations', '<path style="' + 'a:b;'*600_000 + '"/>'), ('selectors', '<style>' + 'a{b:c}'*3000 + '</style>'), ('variables', '<g style="' + ';'.join(f'--a{i}:1' for i in range(1100)) + '"/>'), ('rules', '<style>' + 'g '*10 + 'path{x:y}</style>' + '<g>'*40 + '<path/>' + '</g>'*40), ('cuts', '<svg width="3" height="3"><path stroke="red" d="M1 1' + 'l9 9 -9 -9'*21_000 + '"/></svg>')])
 def test_limits_of_styles_and_windows(limit, body):
     with pytest.raises(css.TooMuch, match=rf"LIMITS\['{limit}'\]"): read_quietly(doc(body))
+
+
+# --- kinds found by reading what many hands have drawn, see benchmarks/icons.py
+
+ROUND = 'stroke-linecap="round" stroke-linejoin="round"'
+GRADIENT = '<linearGradient id="a"><stop stop-color="#000"/><stop offset="1" stop-color="#fff"/></linearGradient>'
+SAID = {'a background of the root': ('', 'width="120" height="80" style="background:#8cf"', 'a background, taken as the paper'), 'a colour behind, by a rule': ('<style>svg{background-color:#8cf}</style>', None, 'a background, taken as the paper'),
+    'a square dot': ('<path stroke-linecap="square" stroke-width="30" d="M50 50h0"/>', None, 'square caps, drawn round'), 'a square dot by z': ('<path stroke-linecap="square" stroke-width="30" d="M50 50z"/>', None, 'square caps, drawn round'),
+    'a corner where a curve closes': ('<path stroke-linejoin="miter" stroke-width="14" d="M50 40C60 80 60 90 50 90 40 90 40 80 50 40z"/>', None, 'miter joins, drawn round'),
+    'parts that overlap': ('<path stroke-opacity=".5" stroke-width="20" d="M10 10L90 70M90 10L10 70"/>', None, 'an opacity, given to each part of the path'), 'a colour with alpha': ('<path stroke="#f008" stroke-width="20" d="M10 10L90 70M90 10L10 70"/>', None, 'an opacity, given to each part of the path'),
+    'a paper of a gradient': (GRADIENT + '<rect width="120" height="80" fill="url(#a)" stroke="none"/>', None, 'fill left out'), 'a paper of nothing known': ('<rect width="120" height="80" fill="url(#b)" stroke="none"/>', None, 'fill left out'), 'a masked paper': ('<mask id="m"/><rect width="120" height="80" fill="red" stroke="none" mask="url(#m)"/>', None, 'fill left out'),
+    'a paper in a clip': ('<g clip-path="url(#m)"><rect width="120" height="80" fill="red" stroke="none"/></g>', None, 'fill left out'), 'a clipped symbol': ('<symbol id="s" clip-path="url(#c)"><path d="M5 5L45 45"/></symbol><use href="#s"/>', None, 'a clip left out'), 'a masked symbol': ('<symbol id="s" mask="url(#c)"><path d="M5 5L45 45"/></symbol><use href="#s"/>', None, 'a mask left out'),
+    'a faded symbol': ('<symbol id="s" opacity=".4"><path d="M5 5L45 45"/><path d="M45 5L5 45"/></symbol><use href="#s"/>', None, "a group's opacity, given to each of its strokes"), 'markers without a stroke': ('<path stroke="none" marker-end="url(#m)" d="M5 5L45 45"/>', None, 'markers left out'),
+    'two sizes missing': ('', '', 'no size of its own: a browser shows as much as its window holds'), 'a share of no size': ('', 'width="100%" height="50"', 'no size of its own: a browser shows as much as its window holds'), 'one size missing': ('', 'height="50"', 'no size of its own: a browser shows as much as its window holds')}
+
+@pytest.mark.parametrize('name', SAID)
+def test_said(name):
+    "None of these was said; each changes the picture."
+    body, head, what = SAID[name]
+    svg = doc(body + GOOD, *([] if head is None else [head]))
+    s, lost = loud(svg)
+    assert lost == [what] and [[9, 20], [89, 20]] in [np.round(k.path).tolist() for k in s.strokes()]
+    assert np.allclose(s.paper, [0x88/255, 0xcc/255, 1] if 'background' in what else 1)
+
+@pytest.mark.parametrize('strange,plain', [('<rect x="10" y="10" width="50" height="50" rx="-5" ry="20"/>', '<rect x="10" y="10" width="50" height="50" rx="20"/>'), ('<path stroke-width="30" d="M50 50A5 5 0 0 1 50 50"/>', '<path stroke-width="30" d="M50 50h0"/>'),
+    ('<symbol id="s" viewBox="0 0 50 50" width="30" height="30"><path d="M5 5L45 45"/></symbol><use href="#s"/>', '<symbol id="s" viewBox="0 0 50 50"><path d="M5 5L45 45"/></symbol><use href="#s"/>'), ('<svg width="-10"><path d="M9 9L50 40"/></svg>', '<path d="M9 9L50 40"/>')])
+def test_as_other_programs(strange, plain):
+    a, b = quiet(doc(strange)), quiet(doc(plain))
+    assert a.to_svg() == b.to_svg() and len(a) and psnr(resvg(a.to_svg()), resvg(doc(strange))) > 37.5
+
+@pytest.mark.parametrize('d', ['M20 20,,L80 70', 'M20 20,,80 70', 'M20 20L80 70\u00a0L20 70', 'M\u0662\u0660 20L80 70'])
+def test_what_browsers_do_not_read_is_named(d):
+    "Two commas, and spaces and digits that SVG does not know: drawn up to there."
+    s, lost = loud(doc(f'<path d="{d}"/>' + GOOD))
+    assert len(lost) == 1 and 'path data holds' in lost[0] and len(s) == (2 if d.startswith('M20 20L80') else 1)
+
+@pytest.mark.parametrize('w', [.3, .8, .9, 1, 1.001, 1.2])
+def test_widths_come_back(w, tmp_path):
+    "Also those near a pixel, which a drawing of soft strokes writes as just above it; and after it was saved."
+    s = quiet(doc(f'<path stroke-width="{w}" d="M9 9L90 60"/><path stroke-width="{w}" d="M50 50h0"/>'))
+    s.save(tmp_path/'a.safetensors')
+    for t in (s, s.copy(), quiet(s.to_svg()), Scene.load(tmp_path/'a.safetensors')): assert f'stroke-width="{w}"' in t.to_svg() and t.to_svg().count('stroke-width') == 1 and 'opacity' not in t.to_svg()
+    assert ('stroke-width="1.002"' in Scene.from_strokes(s.strokes(), *s.size).to_svg()) == (.75 < w < 1.002)
+
+def test_prefixes_without_a_declaration():
+    "As in what is cut out of a page of HTML: read, and named; refused if strict."
+    for root in ('<svg width="90" height="60">', f'<!-- <svg> --><svg sodipodi:docname="a" {NS} width="90" height="60">'):
+        text = root + '<path id="p" inkscape:x="1" d="M0 0h9" stroke="red" stroke-linecap="round"/><use xlink:href="#p" y="9"/></svg>'
+        s, lost = loud(text)
+        assert len(s) == 2 and len(lost) == 1 and lost[0].startswith('no declaration of ') and 'xlink' in lost[0] and 'inkscape' in lost[0]
+        with pytest.raises(ValueError, match='unbound prefix'): read_svg(text, strict=True)
+    with pytest.raises(ValueError, match='unbound prefix'): read_svg(f'<svg {NS}><g xmlns:a="b"/><a:g/></svg>')
+
+def test_an_empty_line_first(tmp_path):
+    for data in (b'\n <?xml version="1.0"?>' + doc(GOOD).encode(), '\n<?xml version="1.0" encoding="utf-16"?>'.encode('utf-16') + doc(GOOD).encode('utf-16')[2:]):
+        (tmp_path/'a.svg').write_bytes(data)
+        assert len(quiet(tmp_path/'a.svg')) == len(quiet(data)) == 1
+
+def test_a_large_drawing_is_read_smaller():
+    s, lost = loud(doc('<path d="M0 0L100000 50000"/>', 'viewBox="0 0 100000 50000"'))
+    assert s.size == (8192, 16384) and lost == ['100000 x 50000 pixels, at most 16,384 a side: read smaller'] and np.allclose(s.strokes()[0].path[1], [16384, 8192], atol=.1)
+    with pytest.raises(ValueError, match='at most 16,384 a side: give a size'): read_svg(doc('', 'viewBox="0 0 100000 50000"'), strict=True)
+
+def bench():
+    import importlib.util
+    spec = importlib.util.spec_from_file_location('bench_icons', Path(__file__).parent.parent/'benchmarks'/'icons.py')
+    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    return module
+
+def test_the_harness_judges(tmp_path, monkeypatch, capsys):
+    "benchmarks/icons.py: its four answers, and one line where there is no npm."
+    m = bench()
+    cases = dict(right=doc(GOOD), named=doc('<circle cx="50" cy="40" r="30" fill="red"/>'), silent=doc('<circle cx="50" cy="40" r="9" style="r:30px"/>'), refused='<svg')     # resvg knows no r of a style
+    for want, svg in cases.items():
+        (tmp_path/f'{want}.svg').write_text(svg)
+        assert m.judge(svg.encode())[0] == want
+    m.main([str(tmp_path/f'{k}.svg') for k in cases])
+    said = capsys.readouterr().out
+    assert '| your files | 4 | 1 | 1 | 1 | 1 |' in said and 'silent: ' in said and 'refused: ' in said
+    monkeypatch.setenv('PATH', str(tmp_path))
+    with pytest.raises(SystemExit) as e: m.main(['--only', 'strokes'])
+    assert e.value.code == 2 and 'npm is not found' in (told := capsys.readouterr().err) and told.count('\n') == 1
+    (tmp_path/'npm').write_text('#!/bin/sh\necho "npm error network getaddrinfo ENOTFOUND" >&2; exit 1')
+    (tmp_path/'npm').chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:/usr/bin:/bin')
+    with pytest.raises(SystemExit) as e: m.main(['--only', 'strokes'])
+    assert e.value.code == 2 and 'ENOTFOUND' in (told := capsys.readouterr().err) and 'is there a network?' in told and told.count('\n') == 1
