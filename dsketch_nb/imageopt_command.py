@@ -196,10 +196,13 @@ def imageopt_folder(
         if acc: acc.wait_for_everyone()
         todo = [f for stem, f in files.items() if stem not in done]
         with listing(folder):
-            _each(todo[rank::of], folder, s.iters, rank == 0, checkpoint_steps, look, kwargs)
+            stopped = _each(
+                todo[rank::of], folder, s.iters, rank == 0, checkpoint_steps, look, kwargs
+            )
         if acc: acc.wait_for_everyone()
         rows = _rows_of(folder/'results.csv')
-    if files and not rows and rank == 0 and not any(folder.glob('.*.checkpoint.safetensors')):
+    unfinished = stopped or any(folder.glob('.*.checkpoint.safetensors'))
+    if files and not rows and rank == 0 and not unfinished:
         raise ValueError(
             f"none of the {len(files)} images can be read: expected files such as .png or .jpg"
         )
@@ -237,7 +240,7 @@ def _begin_folder(folder, files, resume, config):
 
 # %% ../nbs/23_imageopt_command.ipynb #0a517a09
 def _each(files, folder, iters, show, checkpoint_steps, look, kwargs):
-    "One image after another."
+    "One image after another; true if a signal or Ctrl-C ended it."
     with tqdm(total=len(files)*iters, disable=not show, unit='it') as bar:
         for f in files:
             bar.set_description(printable(stem_of(f)))
@@ -255,7 +258,7 @@ def _each(files, folder, iters, show, checkpoint_steps, look, kwargs):
             )
             if results.stopped:
                 bar.write(f'{folder} holds all up to here: go on with --resume', file=sys.stderr)
-                return
+                return True
             results.add()
             path.unlink(missing_ok=True)
 

@@ -64,6 +64,20 @@ def test_ended_at_any_moment_it_resumes_to_the_same_bits(photos, unbroken, tmp_p
     assert r.returncode == 0, r.stderr
     same(unbroken, tmp_path/'out')
 
+def test_stopped_before_anything_is_kept(photos, unbroken, tmp_path, monkeypatch, capsys):
+    "In the first image, before its first checkpoint: no complaint that none can be read, and the run goes on."
+    from dsketch_nb import imageopt_command
+    def stop(self, o):
+        if o.iteration == 5: raise KeyboardInterrupt
+    args = [str(o) for o in (photos, '--output', tmp_path/'out', *FLAGS)]
+    with monkeypatch.context() as m:
+        m.setattr(imageopt_command.Checkpoint, 'after_step', stop)
+        main(args)
+    said = capsys.readouterr().err
+    assert 'go on with --resume' in said and 'can be read' not in said, said
+    main([*args, '--resume'])
+    same(unbroken, tmp_path/'out')
+
 def test_two_processes_share_the_work(photos, unbroken, tmp_path):
     pytest.importorskip('accelerate')
     program = tmp_path/'program.py'
