@@ -57,6 +57,7 @@ CASES = {
  'draw.draw': Case(vertices=P(3, 2, 2), size=(8, 9), sigma2=.05), 'draw.draw ink': Case(vertices=P(3, 2, 2), size=(8, 9), sigma2=T(3) + .05, colour=T(3, 3), alpha=T(3), compose='ink'),
  'draw.draw paint': Case(vertices=P(2, 3, 4, 2), size=(8, 9), sigma2=.05, colour=T(2, 3, 3), alpha=T(2, 3), compose='paint', background=T(2, 3, 8, 9), pitch=.3, backend='numba'),
  'draw.draw ragged': Case(vertices=P(7, 2), size=(8, 9), sigma2=.05, offsets=torch.tensor([0, 2, 3, 7]), image=torch.tensor([0, 1, 1]), batch=2),
+ 'draw.draw filled': Case(vertices=P(2, 3, 5, 2), size=(8, 9), sigma2=.05, colour=T(2, 3, 3), compose='paint', fill='evenodd'), 'draw.draw paths': Case(vertices=P(9, 2), size=(8, 9), sigma2=.05, offsets=torch.tensor([0, 3, 5, 9]), paths=torch.tensor([0, 1, 3]), fill='nonzero', image=torch.tensor([0, 1]), batch=2),
  'draw.draw pairs': Case(vertices=P(3, 2, 2), size=(8, 9), sigma2=.05, backend='pairs'), 'draw.draw dense': Case(vertices=P(3, 2, 2), size=(8, 9), sigma2=.05, backend='dense'),
  'scene.Group': Case(kind='segments', params=P(3, 2, 2), colour=T(3, 3), sigma2=.05, alpha=T(3), chords=4), 'scene.Group curves': Case(kind='beziers', params=P(3, 7, 2), sigma2=T(3) + .05),
  'scene.Scene': Case(height=8, width=9, compose='ink', paper=(1., .5, 1.)), 'scene.Scene.add': Case(of(lambda: Scene(8, 9), 'add'), kind='catmull_roms', params=P(3, 4, 2), colour=T(3, 3), sigma2=.05, alpha=.5, chords=4),
