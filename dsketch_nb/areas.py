@@ -145,10 +145,11 @@ def _cut(a, b, path, count, near):
     rel, det = a[j] - a[i], _cross(m[i], m[j])
     safe, tiny = torch.where(det == 0, 1, det), torch.finfo(a.dtype).tiny
     t, s = _cross(rel, m[j]) / safe, _cross(rel, m[i]) / safe
-    slack = near[path[i]] / length[j].clamp(min=tiny)
-    crosses = (det != 0) & (t > 0) & (t < 1) & (s >= -slack) & (s <= 1 + slack)
+    slack, end = (near[path[i]] / length[x].clamp(min=tiny) for x in (j, i))
+    crosses = (det != 0) & (t > end) & (t < 1 - end) & (s >= -slack) & (s <= 1 + slack)
     foot = (rel*m[i]).sum(1) / length[i].square().clamp(min=tiny)
-    touches = (foot > 0) & (foot < 1) & (_cross(rel, m[i]).abs() <= near[path[i]]*length[i])
+    touches = (foot > end) & (foot < 1 - end)
+    touches &= _cross(rel, m[i]).abs() <= near[path[i]]*length[i]
     every = torch.arange(len(a), device=a.device)
     edge = torch.cat([every, every, i[crosses], i[touches]])
     at = torch.cat([torch.zeros_like(length), torch.ones_like(length), t[crosses], foot[touches]])
@@ -304,7 +305,7 @@ def off_vertices(
     """A step by which cells are moved, far below what can be seen, so that none lies exactly on a
     vertex, where it has no side.
     """
-    hair = 1e-10 if sigma2.dtype == torch.float64 else 1e-5
+    hair = 1e-9 if sigma2.dtype == torch.float64 else 1e-5
     step = torch.tensor([.61*hair, .37*hair], dtype=sigma2.dtype, device=sigma2.device)
     return sigma2.detach().sqrt()[..., None]*step
 
