@@ -137,11 +137,25 @@ def _tolerance(a, path, count):
     most = (a - a[first]).abs().amax(1)
     return tiny * a.new_zeros(len(count)).scatter_reduce_(0, path, most, 'amax')
 
+# %% ../nbs/01a_areas.ipynb #area0023
+def _boxes(a, b, more=0.):
+    "Least and largest coordinates of edges, [E, 2] each."
+    return torch.minimum(a, b) - more, torch.maximum(a, b) + more
+
+def _close(k, j, boxes, others):
+    "Those of the pairs of k and j whose boxes meet."
+    for axis in (0, 1):
+        (low, high), (least, most) = ([x[:, axis] for x in o] for o in (boxes, others))
+        meet = (low[k] <= most[j]) & (least[j] <= high[k])
+        k, j = k[meet], j[meet]
+    return k, j
+
 def _cut(a, b, path, count, near):
     "Pieces of edges, cut where edges of a path cross or touch: edge [K], and from where to where."
     m = b - a
     length = m.square().sum(1).sqrt()
-    i, j = _meet(path, count)
+    boxes = _boxes(a, b, near[path, None])
+    i, j = _close(*_meet(path, count), boxes, boxes)
     rel, det = a[j] - a[i], _cross(m[i], m[j])
     safe, tiny = torch.where(det == 0, 1, det), torch.finfo(a.dtype).tiny
     t, s = _cross(rel, m[j]) / safe, _cross(rel, m[i]) / safe
@@ -160,17 +174,20 @@ def _cut(a, b, path, count, near):
     keep = (edge[1:] == edge[:-1]) & long
     return edge[1:][keep], torch.stack([at[:-1], at[1:]], 1)[keep]
 
-# %% ../nbs/01a_areas.ipynb #area0023
-def _answer(a, b, points, path, count, evenodd):
+# %% ../nbs/01a_areas.ipynb #area0024
+def _answer(a, b, points, path, pairs, evenodd):
     "Does the rule fill each point [K], seen by the edges of its own path?"
-    k, j = _meet(path, count)
+    k, j = pairs
+    (low, high), row = (x[:, 0] for x in _boxes(a, b)), points[:, 0]
+    beside = (low[j] <= row[k]) & (row[k] <= high[j])
+    k, j = k[beside], j[beside]
     turns = torch.zeros(len(path), dtype=torch.long, device=a.device)
     turns.index_add_(0, k, edge_crossings(a[j] - points[k], b[j] - points[k]))
     return torch.where(evenodd[path], turns % 2 != 0, turns != 0)
 
-def _sharers(a, b, mid, path, count, near):
+def _sharers(a, b, mid, path, pairs, near):
     "How many edges lie upon each piece, by its middle."
-    k, j = _meet(path, count)
+    k, j = _close(*pairs, (mid, mid), _boxes(a, b, near.max() if len(near) else 0.))
     m, rel = b[j] - a[j], mid[k] - a[j]
     foot, length2 = (rel*m).sum(1), m.square().sum(1)
     on = (foot >= 0) & (foot <= length2) & (length2 > 0)
@@ -193,13 +210,13 @@ def boundary_pieces(
     m, of = (b - a)[edge], path[edge]
     inwards = torch.stack([m[:, 1], -m[:, 0]], 1) / m.square().sum(1, keepdim=True).sqrt()
     mid = a[edge] + t.mean(1, keepdim=True)*m
-    hair = near[of, None]*inwards
-    here, there = (_answer(a, b, mid + s*hair, of, count, evenodd).to(a.dtype) for s in (1, -1))
-    weight = (here - there) / _sharers(a, b, mid, of, count, near).clamp(min=1)
+    hair, pairs = near[of, None]*inwards, _meet(of, count)
+    here, there = (_answer(a, b, mid + s*hair, of, pairs, evenodd).to(a.dtype) for s in (1, -1))
+    weight = (here - there) / _sharers(a, b, mid, of, pairs, near).clamp(min=1)
     keep = weight != 0
     return edge[keep], t[keep], weight[keep]
 
-# %% ../nbs/01a_areas.ipynb #area0024
+# %% ../nbs/01a_areas.ipynb #area0025
 def _pieces(outlines, rule):
     "Edges in the precision to count in, and the pieces of the boundary."
     _check_rule(rule)
@@ -219,7 +236,7 @@ def filled_boundary(
     dtype = as_outlines(outlines)[0].dtype
     return ends.to(dtype), weight.to(dtype)
 
-# %% ../nbs/01a_areas.ipynb #area0027
+# %% ../nbs/01a_areas.ipynb #area0028
 def signed_distance(
     outlines, # [K, 2] one closed outline, grid units, or a list of them
     grid:Tensor, # [*S, 2] centres of the cells, grid units
@@ -233,7 +250,7 @@ def signed_distance(
     d = line_edt2(ends, grid).amin(0).clamp(min=tiny).sqrt()
     return torch.where(is_inside(outlines, grid, rule), -d, d)
 
-# %% ../nbs/01a_areas.ipynb #area0032
+# %% ../nbs/01a_areas.ipynb #area0033
 @lru_cache
 def _gauss(n):
     "Points and weights of Gauss's quadrature on [0, 1]."
@@ -253,7 +270,7 @@ def _owens_t(x, y):
     total = torch.where(h <= x, total, (1 - torch.erf(x)*torch.erf(h))/4 - total)
     return torch.where(y < 0, -total, total)
 
-# %% ../nbs/01a_areas.ipynb #area0035
+# %% ../nbs/01a_areas.ipynb #area0036
 def _along(ay, ax, by, bx, t0, t1, sigma2):
     "An edge's unit direction, and distance h, ends u0, u1 and length in sigmas."
     my, mx = by - ay, bx - ax
@@ -288,7 +305,7 @@ class _EdgeFlux(torch.autograd.Function):
         to_ends = [g.sum_to_size(p.shape) for g, p in zip(out, (ay, ax, by, bx))]
         return *to_ends, None, None, by_sigma2
 
-# %% ../nbs/01a_areas.ipynb #area0036
+# %% ../nbs/01a_areas.ipynb #area0037
 def edge_flux(
     a:Tensor, # [*, 2] from a cell's centre to where an edge begins, (row, col)
     b:Tensor, # [*, 2] from the centre to where it ends
@@ -319,7 +336,7 @@ def _squared_softness(sigma2, like):
         )
     return sigma2
 
-# %% ../nbs/01a_areas.ipynb #area0037
+# %% ../nbs/01a_areas.ipynb #area0038
 def area_coverage(
     outlines, # [K, 2] one closed outline, grid units, or a list of them
     grid:Tensor, # [*S, 2] centres of the cells, grid units
@@ -338,7 +355,7 @@ def area_coverage(
     coverage = inside - (weight[:, None]*flux).sum(0)
     return coverage.reshape(grid.shape[:-1]).to(grid.dtype)
 
-# %% ../nbs/01a_areas.ipynb #area0053
+# %% ../nbs/01a_areas.ipynb #area0054
 def _grid_cuts(p0, p1, size):
     "Pieces cut at the borders of pixels: piece, and from where to where on it."
     edge = torch.arange(len(p0), device=p0.device)
@@ -370,7 +387,7 @@ def _accumulate(y, x0, x1, mid, size):
                   for v in (y*part, y))
     return (own + whole.flip(1).cumsum(1).flip(1) - whole)[:, :W]
 
-# %% ../nbs/01a_areas.ipynb #area0054
+# %% ../nbs/01a_areas.ipynb #area0055
 def exact_area(
     outlines, # [K, 2] one closed outline, grid units, or a list of them
     height:int, # pixels
