@@ -318,13 +318,14 @@ def edge_flux(
 
 def off_vertices(
     sigma2:Tensor, # [*] squared softness
-)->Tensor: # [*, 2] in the units of sigma
-    """A step by which cells are moved, far below what can be seen, so that none lies exactly on a
-    vertex, where it has no side.
+    far:Tensor, # [*] the largest coordinate in sight, in the units of sigma
+)->Tensor: # [*, 2] in the same units
+    """A step by which cells are moved, far below what can be seen and above what is rounded, so
+    that none lies exactly on a vertex or an edge, where it has no side.
     """
-    hair = 1e-9 if sigma2.dtype == torch.float64 else 1e-5
-    step = torch.tensor([.61*hair, .37*hair], dtype=sigma2.dtype, device=sigma2.device)
-    return sigma2.detach().sqrt()[..., None]*step
+    least, rounding = (1e-9, 1e-13) if sigma2.dtype == torch.float64 else (1e-5, 1e-6)
+    hair = least*sigma2.detach().sqrt() + rounding*far.detach()
+    return torch.stack([.61*hair, .37*hair], -1)
 
 def _squared_softness(sigma2, like):
     "sigma2 as a tensor without axes, refused unless it is above 0."
@@ -347,7 +348,7 @@ def area_coverage(
     a, b, edge, t, weight = _pieces(outlines, rule)
     sigma2 = _squared_softness(sigma2, a)
     points = _exact(grid).reshape(-1, 2)
-    hair = off_vertices(sigma2)
+    hair = off_vertices(sigma2, max(a.abs().max(), points.abs().amax()))
     # from every cell to both ends of every edge
     a, b = (x[:, None] - points - hair for x in (a, b))
     inside = fills(edge_crossings(a.detach(), b.detach()).sum(0), rule).to(a.dtype)

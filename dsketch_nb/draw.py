@@ -663,7 +663,10 @@ def _area_pairs(st, which):
     path = path_of[outline]
     count = torch.zeros_like(which).index_add_(0, path_of, counts)
     sigma2 = some.sigma2.to(exact)/st.pitch**2
-    hair, reach = off_vertices(sigma2), (squared_reach(st.vertices.dtype)*sigma2.detach()).sqrt()
+    far = v.new_full((len(which),), max(st.size))
+    far = far.scatter_reduce(0, path, v.detach().abs().amax(1), 'amax')
+    hair = off_vertices(sigma2, far)
+    reach = (squared_reach(st.vertices.dtype)*sigma2.detach()).sqrt()
     edge, t, weight = boundary_pieces(a.detach(), b.detach(), path, count, st.fill[which] == 2)
     a, b, of = a[edge], b[edge], path[edge]
     m = (b - a).detach()
