@@ -1200,6 +1200,8 @@ blurred by exp(-d2/sigma2), exact at corners and in thin parts ([Areas](01a_area
 [N+1] joins several outlines of ragged vertices to one shape, so that there can be holes, and what
 is one a stroke (sigma2, colour, alpha, image, fill) is then one a path. Fills are drawn by plain
 tensors, whatever the backend but 'dense': a ring about each outline, and each path's bounding box.
+First derivatives of a fill are right everywhere; second ones where its edges do not cross and no
+vertices coincide.
 
 Second and higher derivatives (`torch.autograd.grad(..., create_graph=True)`,
 `torch.autograd.functional.hessian`) are right with every backend, and slower than first ones.
