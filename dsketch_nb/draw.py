@@ -21,6 +21,9 @@ from torch import Tensor
 
 # %% ../nbs/02_draw.ipynb #079a0fb9
 from .raster import pixel_grid, pixel_pitch, line_edt2, exp, over, over_recursive
+from dsketch_nb.areas import (
+    RULES, area_coverage, boundary_pieces, edge_flux, off_vertices,
+)
 
 # %% ../nbs/02_draw.ipynb #99932260
 # for compiled code, which is imported when it is first used: PyTorch's own may be turned down by
@@ -41,6 +44,8 @@ class Strokes:
     batch:int # B, the number of images
     pitch:float # grid units from one pixel to the next
     plan:object=None # what a backend found out on the way forward and needs on the way back
+    fill:Tensor=None # [N] 0 a stroke, 1 filled by nonzero, 2 by evenodd; None where all are strokes
+    paths:Tensor=None # [N+1] with fill: path n has the outlines paths[n] to paths[n+1] of offsets
 
     @property
     def paint(self): return self.alpha is not None
@@ -266,17 +271,68 @@ def refuse(
         "vertices or sigma2 are beyond what numbers can hold: the canvas reaches from -1 to 1"
     )
 
+# %% ../nbs/02_draw.ipynb #0dba554f
+def _check_grouped(fill, offsets, batch):
+    "Refuse paths where they mean nothing."
+    if offsets is None:
+        raise ValueError("paths goes with offsets: padded vertices have one outline a path")
+    if fill is None:
+        raise ValueError("paths is given, but no fill: pass fill='nonzero' or 'evenodd'")
+    if batch is not None and (batch % 1 or batch < 1):
+        raise ValueError(f"batch {batch} must be a whole number of 1 or more: the number of images")
+
+def _grouped(paths, image, offsets, batch):
+    "paths [N+1], image [N] and the shape of what each path has, checked."
+    paths, m = _index(paths, offsets.device), offsets.numel() - 1
+    if paths.dim() != 1 or not len(paths) or paths[0] != 0 or paths[-1] != m or (paths.diff() < 1).any():
+        raise ValueError(
+            f"paths must rise from 0 to the {m} outlines of offsets with at least 1 a path: pass"
+            " [0, end of path 0, end of path 1, ...]"
+        )
+    n = len(paths) - 1
+    image = _owner(1, n, paths.device) if image is None else _index(image, paths.device)
+    if image.shape != (n,) or (n and not 0 <= int(image.min()) <= int(image.max()) < batch):
+        raise ValueError(
+            f"image must hold a number from 0 to {batch-1} for each of {n} paths: pass batch= for"
+            " more images"
+        )
+    return paths, image, (n,)
+
+def _filled(fill, paths, per_stroke, device):
+    "fill as numbers [N], and paths where there is a fill."
+    if fill is None: return None, None
+    kinds, n = (None, *RULES), per_stroke[-1]
+    each = list(fill) if isinstance(fill, (list, tuple)) else [fill]*n
+    if any(not (f is None or isinstance(f, str)) or f not in kinds for f in each) or len(each) != n:
+        raise ValueError(
+            f"fill {fill!r} must be None, 'nonzero' or 'evenodd', or a list with one of them for"
+            f" each of {n} strokes"
+        )
+    code = torch.tensor([kinds.index(f) for f in each], dtype=torch.long, device=device)
+    if paths is None and not any(each): return None, None
+    code = code.repeat(math.prod(per_stroke[:-1]))
+    if paths is None: paths = torch.arange(len(code) + 1, device=device)
+    elif ((code == 0) & (paths.diff() != 1)).any():
+        raise ValueError("paths gives several outlines to a path whose fill is None: a stroke has 1")
+    return code, paths
+
 # %% ../nbs/02_draw.ipynb #7ff6bdbc
 def as_strokes(
     # as for draw
     vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch,
+    fill=None, paths=None,
 )->tuple: # Strokes, and the leading axes of the answer
     "What `draw` was asked for, checked, as the input of a backend."
     size = _whole_size(size)
     _check(vertices, compose, colour, background, offsets, image, batch)
     # half precision cannot tell neighbouring pixels apart
     if vertices.dtype not in (torch.float32, torch.float64): vertices = vertices.float()
+    grouped = paths is not None
+    if grouped: _check_grouped(fill, offsets, batch)
+    given, image = image, None if grouped else image
     vertices, offsets, image, lead, per_stroke = _ragged(vertices, offsets, image, batch)
+    if grouped: paths, image, per_stroke = _grouped(paths, given, offsets, lead[0])
+    fill, paths = _filled(fill, paths, per_stroke, vertices.device)
     one = partial(_spread, like=vertices)
     sigma2 = one(sigma2, 'sigma2', per_stroke, ())
     alpha = None if alpha is None else one(alpha, 'alpha', per_stroke, ())
@@ -300,7 +356,7 @@ def as_strokes(
     return (
         Strokes(
             vertices, offsets, image, sigma2, colour, alpha, background, size, math.prod(lead),
-            pitch,
+            pitch, fill=fill, paths=paths,
         ),
         lead,
     )
@@ -364,11 +420,43 @@ class _Recomputed(torch.autograd.Function):
         )
         return None, None, *[next(by) if w else None for w in wanted]
 
+# %% ../nbs/02_draw.ipynb #e396e76f
+def _area(vertices, sigma2, grid, counts, rule):
+    "The coverage [H, W] of one filled path, vertices [V, 2] in outlines of `counts`."
+    return area_coverage(list(vertices.split(counts)), grid, sigma2, rule)
+
+def _raster_of(st, n, grid):
+    "The ink [H, W] of stroke or filled path n."
+    ends = st.offsets[st.paths[n]:st.paths[n+1] + 1]
+    vertices, kind = st.vertices[ends[0]:ends[-1]], int(st.fill[n])
+    if kind:
+        area = partial(_area, counts=ends.diff().tolist(), rule=RULES[kind - 1])
+        return _Recomputed.apply(area, {}, vertices, st.sigma2[n], grid)
+    if len(vertices) == 1: vertices = vertices.repeat(2, 1)
+    return _dense_rasters(vertices[None], st.sigma2[n, None], grid)[0]
+
+def _draw_dense_filled(st):
+    "The reference where some strokes are filled: one after the other, in their order."
+    check_values(st)
+    grid = pixel_grid(
+        *st.size, pitch=st.pitch, dtype=st.vertices.dtype, device=st.vertices.device
+    )
+    images = []
+    for b in range(st.batch):
+        image = grid.new_zeros(st.colour.shape[1], *st.size) + (0. if st.paint else 1.)
+        if st.background is not None: image = image + st.background[b]
+        for n in torch.nonzero(st.image == b)[:, 0].tolist():
+            r, c = _raster_of(st, n, grid), st.colour[n, :, None, None]
+            image = image + st.alpha[n]*r*(c - image) if st.paint else image*(1 - c*r)
+        images.append(image if st.paint else 1 - image)
+    return torch.stack(images)
+
 # %% ../nbs/02_draw.ipynb #3773565c
 def _draw_dense(st, budget=2**20):
     """The reference: every stroke meets every pixel, `budget` distances at a time, recomputed in
     the backward pass.
     """
+    if st.fill is not None: return _draw_dense_filled(st)
     check_values(st)
     grid, polylines = pixel_grid(
         *st.size, pitch=st.pitch, dtype=st.vertices.dtype, device=st.vertices.device
@@ -509,6 +597,120 @@ def _nearest(key, d2):
     index = torch.where(d2 == least[group], torch.arange(len(key), device=key.device), len(key))
     return index.new_full((len(unique),), len(key)).scatter_reduce_(0, group, index, 'amin')
 
+# %% ../nbs/02_draw.ipynb #59f3e457
+def _only(st, which):
+    "Some strokes or paths of many: as `Strokes` whose offsets count outlines, and their paths."
+    k, i = _runs(st.paths.diff()[which])
+    outline = st.paths[which][k] + i
+    counts = st.offsets.diff()[outline]
+    j, i = _runs(counts)
+    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return replace(
+        st, vertices=st.vertices[st.offsets[outline][j] + i], offsets=offsets,
+        image=st.image[which], sigma2=st.sigma2[which], fill=None, paths=None, plan=None,
+    ), k
+
+@torch.no_grad()
+def _boxes(a, path, count, reach, size):
+    "The rows and columns [N] that each path can touch: first and end, within the canvas."
+    far = a.new_full((len(count), 2), math.inf)
+    at = path[:, None].expand(-1, 2)
+    low = far.scatter_reduce(0, at, a, 'amin') - reach[:, None]
+    high = (-far).scatter_reduce(0, at, a, 'amax') + reach[:, None]
+    most = torch.tensor(size, device=a.device, dtype=a.dtype)
+    low = torch.minimum(low.ceil().clamp(min=0), most)
+    high = torch.maximum(torch.minimum(high.floor() + 1, most), low)
+    return low.long(), high.long()
+
+# %% ../nbs/02_draw.ipynb #8f0958b9
+@torch.no_grad()
+def _inside(a, b, ends, weight, of, hair, low, high):
+    """Which cells of the paths' boxes, laid end to end, are filled: where a row crosses a piece of
+    boundary, all to the left of it change. a, b are the edges of the pieces, ends [K, 2, 2] the
+    pieces, `of` their paths.
+    """
+    size = high - low
+    first = size.prod(1).cumsum(0) - size.prod(1)
+    up = (ends[..., 0] - hair[of, 0, None]).ceil()
+    top, bottom = (f(up[:, 0], up[:, 1]) for f in (torch.minimum, torch.maximum))
+    top, bottom = torch.maximum(top, low[of, 0]), torch.minimum(bottom, high[of, 0])
+    k, i = _runs((bottom - top).clamp(min=0).long())
+    row, n = top[k].long() + i, of[k]
+    turn = weight[k] * (ends[k, 1, 0] - ends[k, 0, 0]).sign()
+    a, b = a[k], b[k]
+    m = b - a
+    col = a[:, 1] + (row + hair[n, 0] - a[:, 0])*m[:, 1]/torch.where(m[:, 0] == 0, 1, m[:, 0])
+    col = (col - hair[n, 1]).clamp(-2, 2**30).ceil().long()
+    def left_of(col):
+        "Does the ray of a cell in this column meet the edge, by the sign that its flux has?"
+        p = torch.stack([row, col], 1) + hair[n]
+        p, q = a - p, b - p
+        return (p[:, 1]*q[:, 0] - p[:, 0]*q[:, 1] >= 0) == (m[:, 0] > 0)
+    col = col + left_of(col).long() - (~left_of(col - 1)).long()
+    start = first[n] + (row - low[n, 0])*size[n, 1]
+    width = (col - low[n, 1]).clamp(min=0).minimum(size[n, 1])
+    change = a.new_zeros(int(size.prod(1).sum()) + 1)
+    change.index_add_(0, start, turn).index_add_(0, start + width, -turn)
+    return change.cumsum(0)[:-1] > .5
+
+# %% ../nbs/02_draw.ipynb #5dd6b594
+def _area_pairs(st, which):
+    "Path, pixel and coverage, in float64, of every pair that filled paths `which` touch."
+    some, path_of = _only(st, which)
+    exact = torch.float32 if st.vertices.device.type == 'mps' else torch.float64
+    middle = [(n - 1)/2 for n in st.size]
+    v = some.vertices.to(exact)/st.pitch
+    v = a = v + v.new_tensor(middle)
+    counts = some.offsets.diff()
+    outline, i = _runs(counts)
+    b = a[some.offsets[outline] + (i + 1) % counts[outline]]
+    path = path_of[outline]
+    count = torch.zeros_like(which).index_add_(0, path_of, counts)
+    sigma2 = some.sigma2.to(exact)/st.pitch**2
+    far = v.new_full((len(which),), max(st.size))
+    far = far.scatter_reduce(0, path, v.detach().abs().amax(1), 'amax')
+    hair = off_vertices(sigma2, far)
+    reach = (squared_reach(st.vertices.dtype)*sigma2.detach()).sqrt()
+    edge, t, weight = boundary_pieces(a.detach(), b.detach(), path, count, st.fill[which] == 2)
+    a, b, of = a[edge], b[edge], path[edge]
+    m = (b - a).detach()
+    ends = torch.stack([a.detach() + t[:, :1]*m, b.detach() - (1 - t[:, 1:])*m], 1)
+    low, high = _boxes(v.detach(), path, count, reach, st.size)
+    inside = _inside(a.detach(), b.detach(), ends, weight, of, hair, low, high)
+    # the ring
+    k, row, col = _touched(ends[:, 0], ends[:, 1], reach[of], st.size)
+    n, centre = of[k], torch.stack([row, col], 1) + hair[of[k]]
+    flux = weight[k]*edge_flux(a[k] - centre, b[k] - centre, t[k, 0], t[k, 1], sigma2[n])
+    size = high - low
+    first = size.prod(1).cumsum(0) - size.prod(1)
+    cell = first[n] + (row - low[n, 0])*size[n, 1] + col - low[n, 1]
+    coverage = inside.to(exact).index_add(0, cell, -flux)
+    touched = inside.index_fill(0, cell, True).nonzero()[:, 0]
+    n = _runs(size.prod(1))[0][touched]
+    i, width = touched - first[n], size[n, 1].clamp(min=1)
+    row, col = low[n, 0] + i//width, low[n, 1] + i % width
+    pixel = (some.image[n]*st.size[0] + row)*st.size[1] + col
+    return which[n], pixel, coverage[touched]
+
+# %% ../nbs/02_draw.ipynb #36c5b45a
+def _inks(st):
+    "Stroke and pixel of every touched pair, and its ink for paint, what ink leaves for ink."
+    if st.fill is None:
+        stroke, pixel, x = touched_pairs(st)
+        # 1 - r without cancellation where r is nearly 1
+        return stroke, pixel, torch.exp(-x) if st.paint else -torch.expm1(-x)
+    areas, lines = (st.fill > 0).nonzero()[:, 0], (st.fill == 0).nonzero()[:, 0]
+    parts = []
+    if len(areas):
+        stroke, pixel, ink = _area_pairs(st, areas)
+        parts.append((stroke, pixel, (ink if st.paint else 1 - ink).to(st.vertices.dtype)))
+    if len(lines):
+        stroke, pixel, x = touched_pairs(_only(st, lines)[0])
+        parts.append((lines[stroke], pixel, torch.exp(-x) if st.paint else -torch.expm1(-x)))
+    stroke, pixel, ink = map(torch.cat, zip(*parts))
+    order = stroke.argsort(stable=True)
+    return stroke[order], pixel[order], ink[order]
+
 # %% ../nbs/02_draw.ipynb #365223d5
 def _pile_up(pixel, *values):
     """Values [P, ...] of each pixel in a row of their own: the pixels [Q], and values [Q, D, ...]
@@ -530,9 +732,9 @@ def _draw_pairs(st):
     "Touched pairs only, in plain tensors: any device."
     check_values(st)
     (H, W), C = st.size, st.colour.shape[1]
-    stroke, pixel, x = touched_pairs(st)
+    stroke, pixel, x = _inks(st)
     if st.paint:
-        where, r, c = _pile_up(pixel, st.alpha[stroke] * torch.exp(-x), st.colour[stroke])
+        where, r, c = _pile_up(pixel, st.alpha[stroke] * x, st.colour[stroke])
         under = 0. if st.background is None else st.background.movedim(1, -1).reshape(-1, C)
         flat = x.new_zeros(st.batch*H*W, C) + under
         flat = flat.index_put(
@@ -540,10 +742,8 @@ def _draw_pairs(st):
             _Recomputed.apply(_painted, dict(prod=_prod, over=over_recursive), r, c, flat[where]),
         )
     else:
-        # 1 - r without cancellation where r is nearly 1
-        rest = -torch.expm1(-x)[:, None]
         c = st.colour[stroke]
-        flat = 1 - _ProductPerPixel.apply((1 - c) + c*rest, pixel, st.batch*H*W)
+        flat = 1 - _ProductPerPixel.apply((1 - c) + c*x[:, None], pixel, st.batch*H*W)
     return flat.reshape(st.batch, H, W, C).movedim(-1, 1)
 
 # %% ../nbs/02_draw.ipynb #d4f2a66a
@@ -624,7 +824,7 @@ def _now(st, *tensors):
     """
     if tensors[0] is st.vertices: return st
     st = st.of(*tensors)
-    _check_ragged(st.vertices, st.offsets, st.image, st.batch)
+    if st.fill is None: _check_ragged(st.vertices, st.offsets, st.image, st.batch)
     return st
 
 def _restored(st, by):
@@ -644,6 +844,10 @@ def _many(n, st, dims, *tensors):
     step = torch.arange(n, device=image.device)[:, None]
     offsets = torch.cat([(offsets[:, :-1] + step*rows[0].shape[1]).flatten(), offsets[:1, -1]*n])
     image = (image + step*st.batch).flatten()
+    if st.fill is not None:
+        m = st.paths[-1]
+        paths = torch.cat([(st.paths[:-1] + step*m).flatten(), m[None]*n])
+        st = replace(st, fill=st.fill.repeat(n), paths=paths)
     flat = [x if x is None else x.flatten(0, 1) for x in learned]
     return replace(st, batch=st.batch * n).of(*flat, offsets, image), *[
         x.flatten(0, 1) if x.dim() > 2 else x[0] for x in rows[7:]
@@ -960,17 +1164,23 @@ def draw(
     # 'numba' (CPU), 'triton' (CUDA), 'pairs' (any device), 'dense' (the reference); None
     # chooses the fastest
     backend:str|None=None,
+    fill:str|list|None=None, # 'nonzero' or 'evenodd' fills, None strokes; a list has one for each
+    # ragged, filled: [N+1] where each path's outlines begin; None is one outline a path
+    paths:Tensor|None=None,
 )->Tensor: # [*, C, H, W], or ragged [batch, C, H, W]; 0 is bare, 1 is full ink
-    "Draw polylines with ink exp(-d2/sigma2), differentiable (Mihai & Hare 2021)."
+    "Draw polylines with ink exp(-d2/sigma2), or fill them; differentiable (Mihai & Hare 2021)."
     st, lead = as_strokes(
-        vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch
+        vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch,
+        fill, paths,
     )
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     traced, numberless = torch.compiler.is_compiling(), _stands_in(st.vertices)
     if numberless: name = backend or ('triton' if st.vertices.is_cuda else 'numba')
+    elif st.fill is not None: name = backend or 'pairs'
     else: name = backend or _fastest(st.vertices.device, st.vertices.dtype, st.paint)
-    if not len(st.image): out = _bare(st)
+    if st.fill is not None and name != 'dense': name = 'pairs'
+    if not len(st.image) or st.fill is not None and numberless: out = _bare(st)
     else: out = _as_operator(st, name) if traced or numberless else BACKENDS[name](st)
     return out if [*lead] == [st.batch] else out.reshape(*lead, *out.shape[1:])
 
@@ -988,6 +1198,14 @@ for what cannot be drawn.
     lines = torch.tensor([[[-.5, -.6], [.5, .6]]], requires_grad=True)   # one segment
     picture = draw(lines, (64, 64), sigma2=.02)                          # [1, 64, 64]
     picture.sum().backward()                                             # lines.grad
+
+`fill='nonzero'` or `'evenodd'` closes the polylines and fills them: coverage is that of the area,
+blurred by exp(-d2/sigma2), exact at corners and in thin parts ([Areas](01a_areas.ipynb)); `paths`
+[N+1] joins several outlines of ragged vertices to one shape, so that there can be holes, and what
+is one a stroke (sigma2, colour, alpha, image, fill) is then one a path. Fills are drawn by plain
+tensors, whatever the backend but 'dense': a ring about each outline, and each path's bounding box.
+First derivatives of a fill are right everywhere; second ones where its edges do not cross and no
+vertices coincide.
 
 Second and higher derivatives (`torch.autograd.grad(..., create_graph=True)`,
 `torch.autograd.functional.hessian`) are right with every backend, and slower than first ones.
