@@ -961,11 +961,12 @@ const fromBytes = rgba => Float32Array.from({ length: rgba.length / 4 * 3 }, (_,
 // Answers messages { id, do, ... } with { id, ... } or { id, error }, and tells of a run in frames { frame, ... }.
 // `post(message, transferred)` sends, `later(f)` calls f when waiting messages have been heard, `now()` is in milliseconds.
 export function server(post, later, now, fps = 25, rest = 3000) {
-  let fit = null, running = false, waiting = false, spare = null, out = 0, until = 0, pinned = null;
+  let fit = null, running = false, waiting = false, spare = null, out = 0, owed = false, until = 0, pinned = null;
 
   // what is on the screen: the strokes as they are, or a moment of the past
   function show() {
-    if (!fit || out > 1) return;                    // a page that does not show them gets no more
+    owed = out > 1;                                 // a page that does not show them gets no more until it does
+    if (!fit || owed) return;
     const { height, width } = fit, size = 4 * height * width;
     const moment = pinned ?? fit.moment(), picture = pinned ? null : fit.draw();
     const loss = pinned ? pinned.loss : fit.lossOf(picture);
@@ -1057,7 +1058,12 @@ export function server(post, later, now, fps = 25, rest = 3000) {
   };
 
   return function hear({ id, do: name, shown, ...rest }) {
-    if (shown) { spare = shown; out -= 1; return; }
+    if (shown) {
+      spare = shown;
+      out -= 1;
+      if (owed) show();                             // the last state is not lost
+      return;
+    }
     try {
       if (!(name in doing)) throw new Error(`nothing is called ${name}`);
       if (!fit && name !== 'open') throw new Error('there is no picture yet');

@@ -179,3 +179,15 @@ def test_a_run_follows_python(js, more):
     o.fit(100)
     assert o.history[-1] < .6*o.history[0]
     assert answer['losses'] == pytest.approx(o.history, rel=.01)
+
+def test_a_slow_page_still_sees_the_last_state(js):
+    "Two pictures are under way at most; what was left out meanwhile is sent when one of them has been shown."
+    before, last, iteration = js("""
+        const said = [], hear = engine.server(m => said.push(m), f => f(), () => 0), frames = () => said.filter(m => m.frame);
+        hear({ id: 1, do: 'open', rgba: new Uint8ClampedArray(4*8*9).fill(200), height: 8, width: 9, settings: { strokes: 4 } });
+        for (let k = 0; k < 5; k++) hear({ id: 2 + k, do: 'step' });
+        const before = frames().length;
+        hear({ id: 9, do: 'reset' });
+        hear({ shown: frames()[0].frame });
+        return [before, frames().length, frames().at(-1).iteration];""")
+    assert (before, last, iteration) == (2, 3, 0)
