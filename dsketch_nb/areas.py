@@ -119,15 +119,18 @@ def is_inside(
     "Which points a path fills."
     return fills(winding_number(outlines, points), rule)
 
-# %% ../nbs/01a_areas.ipynb #area0022
-def _runs(length):
-    "For runs of the given lengths laid end to end: each item's run, and its place in it."
+# %% ../nbs/01a_areas.ipynb #area0021r
+def run_and_place(
+    length:Tensor, # [R] how many items each run has
+)->tuple: # the run of each item, and its place in it, two whole numbers [sum(length)]
+    "For runs of the given lengths laid end to end."
     run = torch.repeat_interleave(torch.arange(len(length), device=length.device), length)
     return run, torch.arange(len(run), device=length.device) - (length.cumsum(0) - length)[run]
 
+# %% ../nbs/01a_areas.ipynb #area0022
 def _meet(path, count):
     "For items of the given paths: all pairs of an item and an edge of its path."
-    item, i = _runs(count[path])
+    item, i = run_and_place(count[path])
     return item, (count.cumsum(0) - count)[path[item]] + i
 
 def _tolerance(a, path, count):
@@ -365,7 +368,7 @@ def _grid_cuts(p0, p1, size):
         a, b = p0[:, axis], p1[:, axis]
         low, high = (f(a, b) for f in (torch.minimum, torch.maximum))
         low, high = low.ceil().clamp(0, n + 1), high.floor().clamp(-1, n)
-        run, i = _runs((high - low + 1).clamp(min=0).long())
+        run, i = run_and_place((high - low + 1).clamp(min=0).long())
         m = (b - a)[run]
         t = (low[run] + i - a[run]) / torch.where(m == 0, 1, m)
         who.append(run)

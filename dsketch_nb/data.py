@@ -25,6 +25,7 @@ from sklearn.datasets import load_digits
 from torchvision import datasets as tv
 
 # %% ../nbs/33_data.ipynb #316b1391
+from .areas import run_and_place
 from .command import ByName, whole_number
 from .draw import draw
 from .pictures import image_files, open_picture, upright
@@ -641,12 +642,6 @@ def read_ndjson(
         lengths, counts = np.array([len(s) for s in strokes]), np.array([len(d) for d in drawings])
         return [_drawn(np.concatenate(strokes), lengths, counts)]
 
-# %% ../nbs/33_data.ipynb #e467fa43
-def _places(lengths):
-    "For rows laid end to end: which row each item belongs to, and its place in it."
-    row = torch.repeat_interleave(lengths)
-    return row, torch.arange(len(row), device='cpu') - (lengths.cumsum(0) - lengths)[row]
-
 # %% ../nbs/33_data.ipynb #f5564f2d
 class Sketches:
     "Pen strokes that become images when asked for."
@@ -671,10 +666,10 @@ class Sketches:
 
     def __getitem__(self, i):
         i, pitch = torch.as_tensor(i, device='cpu'), pixel_pitch(self.size, self.size)
-        image, nth = _places(self.stroke[i + 1] - self.stroke[i])                  # of each stroke
+        image, nth = run_and_place(self.stroke[i + 1] - self.stroke[i])      # of each stroke
         begin = self.first[self.stroke[i][image] + nth]
         length = self.first[self.stroke[i][image] + nth + 1] - begin
-        stroke, nth = _places(length)                                              # of each point
+        stroke, nth = run_and_place(length)                                  # of each point
         points, owner = self.points[begin[stroke] + nth], image[stroke][:, None].expand(-1, 2)
         low, high = (
             points.new_zeros(len(i), 2).scatter_reduce(0, owner, points, how, include_self=False)

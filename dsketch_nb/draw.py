@@ -22,7 +22,7 @@ from torch import Tensor
 # %% ../nbs/02_draw.ipynb #079a0fb9
 from .raster import pixel_grid, pixel_pitch, line_edt2, exp, over, over_recursive
 from dsketch_nb.areas import (
-    RULES, area_coverage, boundary_pieces, edge_flux, off_vertices,
+    RULES, area_coverage, boundary_pieces, edge_flux, off_vertices, run_and_place,
 )
 
 # %% ../nbs/02_draw.ipynb #99932260
@@ -487,13 +487,6 @@ def squared_reach(
     "The squared distance beyond which ink changes no number of this precision."
     return 3 - math.log(torch.finfo(dtype).eps)
 
-def _runs(length):
-    """For runs of the given lengths laid end to end: which run each item belongs to, and its place
-    in it.
-    """
-    run = torch.repeat_interleave(torch.arange(len(length), device=length.device), length)
-    return run, torch.arange(len(run), device=length.device) - (length.cumsum(0) - length)[run]
-
 def _reach(sigma2, pitch):
     "The distance in pixels beyond which ink, and its gradient, is less than rounding."
     return (squared_reach(sigma2.dtype) * sigma2).sqrt() / pitch
@@ -507,7 +500,7 @@ def _touched(a, b, reach, size):
     H, W = size
     lo, hi = torch.minimum(a, b) - reach[:, None], torch.maximum(a, b) + reach[:, None]
     top, bottom = lo[:, 0].ceil().clamp(0, H), (hi[:, 0].floor() + 1).clamp(0, H)
-    seg, i = _runs((bottom - top).clamp(min=0).long())
+    seg, i = run_and_place((bottom - top).clamp(min=0).long())
     row = top[seg].long() + i
     m = (b - a)[seg]
     # the part of the segment between the rows row - reach and row + reach bounds the columns
@@ -518,7 +511,7 @@ def _touched(a, b, reach, size):
     col = a[seg, 1] + t * m[:, 1]
     left = (col.amin(0) - reach[seg]).ceil().clamp(0, W)
     right = ((col.amax(0) + reach[seg]).floor() + 1).clamp(0, W)
-    run, j = _runs((right - left).clamp(min=0).long())
+    run, j = run_and_place((right - left).clamp(min=0).long())
     return seg[run], row[run], left[run].long() + j
 
 # %% ../nbs/02_draw.ipynb #a390a552
@@ -563,7 +556,7 @@ def touched_pairs(
         [(n - 1) / 2 for n in st.size], dtype=exact, device=device
     )
     count = (st.offsets.diff() - 1).clamp(min=1)
-    stroke, i = _runs(count)
+    stroke, i = run_and_place(count)
     first = st.offsets[stroke] + i
     last = torch.minimum(first + 1, st.offsets[stroke + 1] - 1)
     a, b = px[first], px[last]
@@ -600,10 +593,10 @@ def _nearest(key, d2):
 # %% ../nbs/02_draw.ipynb #59f3e457
 def _only(st, which):
     "Some strokes or paths of many: as `Strokes` whose offsets count outlines, and their paths."
-    k, i = _runs(st.paths.diff()[which])
+    k, i = run_and_place(st.paths.diff()[which])
     outline = st.paths[which][k] + i
     counts = st.offsets.diff()[outline]
-    j, i = _runs(counts)
+    j, i = run_and_place(counts)
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     return replace(
         st, vertices=st.vertices[st.offsets[outline][j] + i], offsets=offsets,
@@ -634,7 +627,7 @@ def _inside(a, b, ends, weight, of, hair, low, high):
     up = (ends[..., 0] - hair[of, 0, None]).ceil()
     top, bottom = (f(up[:, 0], up[:, 1]) for f in (torch.minimum, torch.maximum))
     top, bottom = torch.maximum(top, low[of, 0]), torch.minimum(bottom, high[of, 0])
-    k, i = _runs((bottom - top).clamp(min=0).long())
+    k, i = run_and_place((bottom - top).clamp(min=0).long())
     row, n = top[k].long() + i, of[k]
     turn = weight[k] * (ends[k, 1, 0] - ends[k, 0, 0]).sign()
     a, b = a[k], b[k]
@@ -662,7 +655,7 @@ def _area_pairs(st, which):
     v = some.vertices.to(exact)/st.pitch
     v = a = v + v.new_tensor(middle)
     counts = some.offsets.diff()
-    outline, i = _runs(counts)
+    outline, i = run_and_place(counts)
     b = a[some.offsets[outline] + (i + 1) % counts[outline]]
     path = path_of[outline]
     count = torch.zeros_like(which).index_add_(0, path_of, counts)
@@ -686,7 +679,7 @@ def _area_pairs(st, which):
     cell = first[n] + (row - low[n, 0])*size[n, 1] + col - low[n, 1]
     coverage = inside.to(exact).index_add(0, cell, -flux)
     touched = inside.index_fill(0, cell, True).nonzero()[:, 0]
-    n = _runs(size.prod(1))[0][touched]
+    n = run_and_place(size.prod(1))[0][touched]
     i, width = touched - first[n], size[n, 1].clamp(min=1)
     row, col = low[n, 0] + i//width, low[n, 1] + i % width
     pixel = (some.image[n]*st.size[0] + row)*st.size[1] + col

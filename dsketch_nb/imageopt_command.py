@@ -307,7 +307,7 @@ def _add_outputs(p):
     many.add_argument(
         '--resume',
         action='store_true',
-        help=said['resume'].replace('`output`', 'the folder'),
+        help=said['resume'].replace('output', 'the folder'),
     )
     many.add_argument(
         '--checkpoint-steps', type=int, default=100,

@@ -9,7 +9,7 @@ __all__ = ['UNFINISHED', 'MADE', 'FORMAT', 'replacing', 'file_id', 'check_output
            'seeded', 'accelerator', 'torch_threads']
 
 # %% ../nbs/04_runs.ipynb #cf05c582
-import errno, hashlib, inspect, json, math, os, secrets
+import atexit, errno, hashlib, inspect, json, math, os, secrets, time
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.resources import as_file, files
@@ -109,7 +109,6 @@ def check_outputs(
 MADE = '.made'                                      # the list's name: a JSON string a line
 # what version 0.1.0 wrote, which kept no list
 _OLD = '.png', '.svg', '.pdf', '.safetensors', '.csv', '.json'
-_OLD_SIGNS = '.lock', 'checkpoint.safetensors'
 
 def made_in(
     folder,
@@ -123,12 +122,21 @@ def made_in(
         except (ValueError, TypeError): pass                # the disk was full
     return out
 
+# %% ../nbs/04_runs.ipynb #old00001
+def _is_old(folder):
+    "Whether a run of version 0.1.0 was here: it left a lock, and of a network a checkpoint."
+    if (folder/'.lock').exists(): return True
+    try:
+        with safe_open(folder/'checkpoint.safetensors', 'pt') as f:
+            return 'about' in (f.metadata() or {})
+    except (OSError, SafetensorError): return False
+
 # %% ../nbs/04_runs.ipynb #23404fe4
 class _Claim:
     "The files that runs have made in a folder."
     def __init__(self, folder):
         self.folder, self.made = folder, made_in(folder)
-        if not (folder/MADE).exists() and any((folder/o).exists() for o in _OLD_SIGNS):
+        if not (folder/MADE).exists() and _is_old(folder):
             self.made = {o.name for o in folder.iterdir() if o.suffix in _OLD}
 
     def name(self, path): return os.path.relpath(_real(path), self.folder)
@@ -501,6 +509,14 @@ def seeded(
         yield
 
 # %% ../nbs/04_runs.ipynb #84ce0edb
+def _leave():
+    """Part from the other processes. PyTorch's threads that talked with them may still hold
+    tensors, and abort the process if Python ends before they could let go: for that they need a
+    moment.
+    """
+    time.sleep(.1)
+    if torch.distributed.is_initialized(): torch.distributed.destroy_process_group()
+
 def accelerator():
     "Hugging Face's `Accelerator` if this process was started by a launcher, otherwise None."
     if not {'ACCELERATE_MIXED_PRECISION', 'LOCAL_RANK'} & set(os.environ): return None
@@ -511,6 +527,9 @@ def accelerator():
             "this was launched as one of several processes, which needs accelerate: pip install"
             " accelerate"
         ) from None
+    if torch.distributed.is_available():
+        atexit.unregister(_leave)
+        atexit.register(_leave)
     # without cpu=True each process would work alone where there is no accelerator
     return Accelerator(cpu=torch_device().type == 'cpu')
 
