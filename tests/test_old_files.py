@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from dsketch_nb.experiments import load, train_autoencoder
 from dsketch_nb.imageopt import imageopt
 from dsketch_nb.optimise import Callback, Checkpoint
+from dsketch_nb.runs import listing
 from dsketch_nb.scene import Scene
 
 old = Path(__file__).parent/'from_0_1_0'
@@ -34,3 +36,13 @@ def test_a_network_is_loaded_and_goes_on_learning(tmp_path):
     t = train_autoencoder('Digits', output=tmp_path/'run', resume=True, encoder='SimpleMLPEncoder', decoder='SinglePassSimpleLineDecoder', nlines=2, latent_size=2,
                           encoder_hidden=2, decoder_hidden=2, decoder_hidden2=2, epochs=2, num_workers=0, num_reconstructions=4)
     assert len((tmp_path/'run'/'log.csv').read_text(encoding='utf-8').splitlines()) == 3 and t.epoch == 2
+
+def test_a_checkpoint_of_another_program_is_no_sign_of_ours(tmp_path):
+    "Files beside it are somebody's, and are not written over."
+    from safetensors.torch import save_file
+    save_file({'w': torch.zeros(2)}, tmp_path/'checkpoint.safetensors')
+    (tmp_path/'mine.png').write_bytes(b'mine')
+    with listing(tmp_path) as made:
+        with pytest.raises(FileExistsError, match='no run has made it'): made.check(tmp_path/'mine.png')
+    shutil.copy(old/'run'/'checkpoint.safetensors', tmp_path/'checkpoint.safetensors')
+    with listing(tmp_path) as made: made.check(tmp_path/'mine.png')
