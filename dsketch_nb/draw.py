@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['THREADS', 'COMPOSE', 'BACKENDS', 'Strokes', 'number_bounds', 'check_values', 'refuse', 'as_strokes', 'squared_reach',
-           'touched_pairs', 'Backend', 'jit', 'draw']
+           'touched_pairs', 'Backend', 'draw']
 
 # %% ../nbs/02_draw.ipynb #79d963da
-import math, sys, threading, warnings
+import math, threading, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
@@ -886,6 +886,7 @@ class Backend:
     # background
     module:str|None=None
     device:str='any' # the type of device it draws on
+    fills:bool=True # whether it fills paths; otherwise 'pairs' does, in its place
     needs:str|None=None # a package that it cannot do without, and that not every machine has
 
     @cached_property
@@ -915,7 +916,7 @@ class Backend:
 BACKENDS = {
     'dense': Backend(_draw_dense), 'pairs': Backend(_draw_pairs),
     'numba': Backend(module='dsketch_nb.compiled', device='cpu', needs='numba'),
-    'triton': Backend(module='dsketch_nb.gpu', device='cuda', needs='triton'),
+    'triton': Backend(module='dsketch_nb.gpu', device='cuda', needs='triton', fills=False),
 }
 
 # %% ../nbs/02_draw.ipynb #81dae60e
@@ -970,85 +971,6 @@ def _fastest(device, dtype=torch.float32, paint=False):
     )
 # as torch.compiler.assume_constant_result does, without importing the whole compiler now
 _fastest._dynamo_marked_constant = True
-
-# %% ../nbs/02_draw.ipynb #core0003
-_homeless = False                                        # is there no place for compiled code?
-
-def _say(text):
-    "A line for whoever watches."
-    try: sys.stderr and print(f'dsketch_nb: {text}', file=sys.stderr, flush=True)
-    except (OSError, ValueError): pass                   # nobody does
-
-@lru_cache(None)
-def _listen():
-    """Say, once in a process, that a drawing waits for the compiler, and whether the next process
-    will wait too.
-    """
-    from numba.core import event
-    class Announce(event.Listener):
-        said = False
-        def on_start(self, e):
-            if self.said or not e.data['dispatcher'].py_func.__module__.startswith(__name__.partition('.')[0] + '.'):
-                return
-            self.said = True
-            _say(
-                'compiling the drawing kernels; '
-                + (
-                    'each process does it again, as there is no place to keep them: set'
-                    ' NUMBA_CACHE_DIR to a folder that can be written.'
-                    if _homeless
-                    else (
-                        'this happens once on a machine for each precision, and once more for'
-                        ' paint.'
-                    )
-                )
-            )
-        def on_end(self, e): pass
-    event.register('numba:compile', Announce())
-
-# %% ../nbs/02_draw.ipynb #7cebf151
-def _lenient(cache):
-    """A cache of numba's that compiles anew what cannot be read, and goes without what cannot be
-    written.
-    """
-    load, save = cache.load_overload, cache.save_overload
-    def load_overload(*args):
-        try: return load(*args)
-        except Exception: return None                    # a damaged file, or one of somebody else's
-    def save_overload(*args):
-        global _homeless
-        try:
-            save(*args)
-        except OSError as e:
-            if not _homeless:
-                _say(
-                    f'compiled kernels cannot be kept ({e}): set NUMBA_CACHE_DIR to a folder that'
-                    ' can be written.'
-                )
-            _homeless = True
-    cache.load_overload, cache.save_overload = load_overload, save_overload
-
-def jit(
-    **options, # of `numba.njit`
-)->Callable: # a decorator
-    """`numba.njit` that keeps compiled code on disk where there is a place, and leaves plain
-    Python where there is no numba.
-    """
-    def compiled(f):
-        global _homeless
-        try: from numba import njit
-        except ImportError: return f
-        # a notebook's cell is edited and run again
-        if '__file__' not in f.__globals__: return njit(**options)(f)
-        _listen()
-        if not _homeless:
-            try: kernel = njit(cache=True, **options)(f)
-            except (RuntimeError, OSError): _homeless = True
-            else:
-                if hasattr(kernel, '_cache'): _lenient(kernel._cache)
-                return kernel
-        return njit(**options)(f)
-    return compiled
 
 # %% ../nbs/02_draw.ipynb #d981bb2b
 def _check_shapes(batch, height, width, vertices, offsets, image, sigma2, colour, alpha, background, *images):
@@ -1170,9 +1092,8 @@ def draw(
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     traced, numberless = torch.compiler.is_compiling(), _stands_in(st.vertices)
     if numberless: name = backend or ('triton' if st.vertices.is_cuda else 'numba')
-    elif st.fill is not None: name = backend or 'pairs'
     else: name = backend or _fastest(st.vertices.device, st.vertices.dtype, st.paint)
-    if st.fill is not None and name != 'dense': name = 'pairs'
+    if st.fill is not None and (not BACKENDS[name].fills or traced and name != 'dense'): name = 'pairs'
     if not len(st.image) or st.fill is not None and numberless: out = _bare(st)
     else: out = _as_operator(st, name) if traced or numberless else BACKENDS[name](st)
     return out if [*lead] == [st.batch] else out.reshape(*lead, *out.shape[1:])
@@ -1195,8 +1116,9 @@ for what cannot be drawn.
 `fill='nonzero'` or `'evenodd'` closes the polylines and fills them: coverage is that of the area,
 blurred by exp(-d2/sigma2), exact at corners and in thin parts ([Areas](01a_areas.ipynb)); `paths`
 [N+1] joins several outlines of ragged vertices to one shape, so that there can be holes, and what
-is one a stroke (sigma2, colour, alpha, image, fill) is then one a path. Fills are drawn by plain
-tensors, whatever the backend but 'dense': a ring about each outline, and each path's bounding box.
+is one a stroke (sigma2, colour, alpha, image, fill) is then one a path. The cost
+is that of a ring about each outline, and memory for what lies inside; 'triton' leaves fills to
+'pairs'.
 First derivatives of a fill are right everywhere; second ones where its edges do not cross and no
 vertices coincide.
 

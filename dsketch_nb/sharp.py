@@ -15,7 +15,8 @@ import torch
 
 # %% ../nbs/08_sharp.ipynb #2352e605
 from .command import whole_number
-from .draw import squared_reach, touched_pairs, as_strokes, jit
+from .draw import squared_reach, touched_pairs, as_strokes
+from .jit import jit
 from .scene import HAIRLINE, PROFILES, Profile, Scene, plain_profile
 
 # %% ../nbs/08_sharp.ipynb #f2c5ad01

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 root = Path(__file__).parent.parent
 
 # Pictures that are another one each time, or on another processor: page, cell -> why
-VARIES = {('02_draw', '5a9b9f70'): 'times', ('02a_compiled', '34b4a599'): 'times',
+VARIES = {('01b_jit', 'jit07'): 'times', ('02_draw', '5a9b9f70'): 'times', ('02a_compiled', '34b4a599'): 'times',
           ('21_better_strokes', 'a9861b78'): 'a histogram of widths: the last bit moves strokes from bar to bar',
           ('30_autoencoders', 'd6a03526'): 'drawings from random latents: where training ends depends on the last bit',
           ('35_classifiers', '1b9f9280'): 'the surest mistakes after a short training: which they are depends on the last bit',

@@ -7,7 +7,7 @@ import numpy as np
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 
-from dsketch_nb import draw as draw_room
+from dsketch_nb import compiled, draw as draw_room
 from dsketch_nb.areas import RULES, area_coverage, edge_coverage, exact_area, filled_boundary, is_inside, signed_distance, winding_number
 from dsketch_nb.draw import draw
 from dsketch_nb.raster import pixel_grid, pixel_pitch
@@ -243,6 +243,32 @@ def test_backends_agree(compose):
                 for backend in ('pairs', 'numba'):
                     got = drawing(compose, backend, dtype, seed, **more)
                     assert max(((x - y).abs().max()/y.abs().max().clamp(min=1e-3)).item() for x, y in zip(got, want)) < tol
+
+def test_loops_find_what_the_definition_finds():
+    "Several outlines that cross themselves and each other, and those with names, with the gradients."
+    g = torch.Generator().manual_seed(12)
+    for path in [*NAMED.values(), *(tangled(g) for _ in range(1000 if LONG else 30))]:
+        for rule in RULES:
+            path = [o.clone().requires_grad_() for o in path]
+            offsets = torch.tensor([0] + [len(o) for o in path]).cumsum(0)
+            def picture(backend): return draw(torch.cat(path), (H, W), .01, offsets=offsets, paths=torch.tensor([0, len(path)]), fill=rule, backend=backend)
+            ours, want = picture('numba'), picture('dense')
+            weight = torch.rand(want.shape, generator=g, **f64)
+            assert (ours - want).abs().max() < 1e-9
+            by = [torch.autograd.grad((x*weight).sum(), path) for x in (ours, want)]
+            assert max((a - b).abs().max().item() for a, b in zip(*by)) < 1e-7
+
+def test_any_number_of_threads_gives_the_same_bits():
+    v = (torch.rand(40, 7, 2, generator=torch.Generator().manual_seed(13)) - .5)*2
+    c, answers = torch.linspace(0, 1, 120).reshape(40, 3), []
+    for n in (1, 2, 5):
+        before = compiled.set_threads(n)
+        try:
+            x = v.clone().requires_grad_()
+            out = draw(x, (130, 140), .001, c, compose='paint', fill=['nonzero', None]*20)
+            answers.append((out.detach(), *torch.autograd.grad(out.square().sum(), x)))
+        finally: compiled.set_threads(before)
+    for other in answers[1:]: assert all(torch.equal(a, b) for a, b in zip(answers[0], other))
 
 def test_strokes_alone_are_untouched():
     v = torch.rand(2, 5, 3, 2)*2 - 1

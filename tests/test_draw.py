@@ -289,7 +289,8 @@ for h, w in (1, 1), (1, 40), (40, 1), (35, 41):
         v = (torch.rand(2, 7, k, 2)*3 - 1.5).requires_grad_()
         for compose in 'ink', 'paint':
             for sigma2 in 1e-4, .1, 30.:
-                draw(v, (h, w), sigma2, colour=torch.rand(7, 3), compose=compose).sum().backward()
+                for fill in None, 'nonzero', ['evenodd', None, 'nonzero']*2 + [None]:
+                    draw(v, (h, w), sigma2, colour=torch.rand(7, 3), compose=compose, fill=fill).sum().backward()
 assert torch.isfinite(v.grad).all()
 """
     env = os.environ | dict(NUMBA_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK='1')
