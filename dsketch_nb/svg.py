@@ -24,7 +24,8 @@ from .css import ATTRIBUTE, INHERITED, KEYWORDS, LIMITS, NUMBER, OWN, SHEET, STY
 from .css import Affine, Missing, TooMuch, Units, attribute_transform, cascade, colour
 from .css import css_transform, length, number, refuse, single_transform, substituted
 from .css import transform_origin, variables
-from .scene import Scene, Stroke
+from .scene import Scene
+from .vectors import Stroke
 
 # %% ../nbs/06_svg.ipynb #0e2db352
 def _bytes_of(path, name):
