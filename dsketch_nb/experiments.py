@@ -33,7 +33,8 @@ from .runs import check_outputs, listing, provided, read_tensors, reading, repla
 from .runs import seeded, torch_device, torch_threads
 from .vectors import PROFILES
 from . import sharp # profiles closest and fitted are known from here on
-from .training import DecoderWidths, EpochProgress, Samples, Trainer, evaluate
+from .samples import Samples
+from .training import DecoderWidths, EpochProgress, Trainer, evaluate
 from .training import load_weights, take
 from . import decoders, encoders                # known by name from here on
 
