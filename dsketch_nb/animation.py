@@ -23,7 +23,7 @@ from .runs import check_suffix, replacing
 from .scene import Group, Scene
 from .vectors import MULTIPLY, mark_attributes, multiplies, svg_attributes
 from .vectors import svg_number, svg_opening, svg_path
-from .widgets import to_image
+from .stills import to_image
 from .placement import removal_cost
 
 # %% ../nbs/13_animation.ipynb #f1018737
