@@ -20,9 +20,10 @@ from PIL import Image
 from . import sharp # its profiles are known by name from here on
 from .command import whole_number
 from .runs import check_suffix, replacing
-from .scene import MULTIPLY, Group, Scene, mark_attributes, multiplies, svg_attributes
-from .scene import svg_number, svg_opening, svg_path
-from .widgets import to_image
+from .scene import Group, Scene
+from .vectors import MULTIPLY, mark_attributes, multiplies, svg_attributes
+from .vectors import svg_number, svg_opening, svg_path
+from .stills import to_image
 from .placement import removal_cost
 
 # %% ../nbs/13_animation.ipynb #f1018737

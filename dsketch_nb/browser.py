@@ -19,7 +19,7 @@ from torch import Tensor
 from .runs import replacing
 from .scene import Scene
 from .pictures import load_picture, open_picture, stem_of, upright
-from .widgets import png, to_image
+from .stills import png, to_image
 
 # %% ../nbs/16_browser.ipynb #eb14be8b
 def page_script(

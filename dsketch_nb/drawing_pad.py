@@ -22,7 +22,7 @@ from .autoencoders import AutoEncoder
 from .draw import draw
 from .raster import pixel_pitch
 from .scene import Scene
-from .widgets import with_still, png
+from .stills import png, with_still
 
 # %% ../nbs/38_drawing_pad.ipynb #3caa95dc
 PALETTE = '#2a6f97', '#d1495b', '#3a7d44', '#b07d12', '#7b4ea3', '#4d4d4d', '#c96f1a', '#1f9e9a'

@@ -31,9 +31,10 @@ from .losses import Loss, ink_coordinates, mod_hausdorff_distance
 from .perceptual import MissingWeights
 from .runs import check_outputs, listing, provided, read_tensors, reading, replacing
 from .runs import seeded, torch_device, torch_threads
-from .scene import PROFILES
+from .vectors import PROFILES
 from . import sharp # profiles closest and fitted are known from here on
-from .training import DecoderWidths, EpochProgress, Samples, Trainer, evaluate
+from .samples import Samples
+from .training import DecoderWidths, EpochProgress, Trainer, evaluate
 from .training import load_weights, take
 from . import decoders, encoders                # known by name from here on
 

@@ -31,7 +31,8 @@ from .placement import COUNTS, check_counts, random_params, removal_cost, stroke
 from .runs import torch_device, torch_optimiser, torch_threads
 from .runs import replacing
 from .scene import Scene
-from .widgets import Picture, image_tag, with_still, control, png, to_image
+from .stills import image_tag, png, to_image, with_still
+from .widgets import Picture, control
 
 # %% ../nbs/22_live.ipynb #6cc87a52
 class Thinned:

@@ -21,9 +21,9 @@ from scipy.spatial import cKDTree
 from .classifiers import load_classifier
 from .command import ByName, Parser, add_class_flags, add_flags, build, flags_of
 from .command import one_line_errors, stoppable
-from .data import centred, read_character, remove_empty, unpack
+from .data import centred
+from .datafiles import read_character, unpacked_folder
 from .losses import ink_coordinates, mod_hausdorff_distance
-from .perceptual import MissingWeights, fetch_weights
 from .runs import reading
 
 # %% ../nbs/37_oneshot.ipynb #68bbc39e
@@ -118,23 +118,9 @@ def one_shot_folder(
     "Where the official runs lie, after fetching or unpacking them if need be."
     where = Path(root)/'omniglot-one-shot'
     if (where/'run01').is_dir(): return where
-    zipped = where/'all_runs.zip'
-    try:
-        zipped = (
-            zipped
-            if zipped.is_file()
-            else fetch_weights(ONE_SHOT_URL, where, md5='e8996daecdf12afeeb4a53a179f06b19')
-        )
-    except (MissingWeights, OSError):
-        remove_empty(where, where.parent)
-        raise FileNotFoundError(
-            f"the one-shot runs are not in {where} and cannot be fetched: "
-            f"download {ONE_SHOT_URL} and put it at {zipped}, or unpacked at {where}"
-        ) from None
-    unpack(zipped, where)
-    if not (where / 'run01').is_dir():
-        raise ValueError(f"{zipped} holds no run01: delete it and fetch it again")
-    return where
+    md5 = 'e8996daecdf12afeeb4a53a179f06b19'
+    zipped, what = where/'all_runs.zip', 'the one-shot runs are'
+    return unpacked_folder(zipped, 'run01', ONE_SHOT_URL, md5, what, where).parent
 
 # %% ../nbs/37_oneshot.ipynb #e2481a54
 def read_run(

@@ -23,7 +23,7 @@ from xml.sax.saxutils import quoteattr
 from .curves import bezier_chain_to_polyline, chords_needed
 from .runs import replacing
 from .scene import Scene
-from .svg import parts_inside
+from .svg_paths import parts_inside
 
 # %% ../nbs/14_plotter.ipynb #ce036a78
 def chords(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNFINISHED', 'MADE', 'FORMAT', 'replacing', 'file_id', 'check_outputs', 'made_in', 'listing', 'check_suffix',
-           'write_tensors', 'provided', 'reading', 'read_tensors', 'optimiser_state', 'check_kinds',
+           'write_tensors', 'provided', 'reading', 'read_safetensors', 'read_tensors', 'optimiser_state', 'check_kinds',
            'restore_optimiser', 'check_same', 'claimed', 'torch_device', 'torch_optimiser', 'Callback', 'WidthSchedule',
            'seeded', 'accelerator', 'torch_threads']
 
@@ -259,6 +259,13 @@ def _weights_file(path):
         f"({', '.join(known) or 'none'})"
     )
 
+def read_safetensors(
+    path, # the file
+)->tuple: # (head, tensors): the texts of its header by name, and name -> tensor
+    "What a safetensors file holds, whoever wrote it."
+    with safe_open(path, 'pt') as f:
+        return f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
+
 def read_tensors(
     path, # a file that write_tensors wrote, or a name from provided
 )->tuple: # (about, tensors): what JSON said, and name -> tensor
@@ -268,8 +275,7 @@ def read_tensors(
     """
     opened = _weights_file(path)
     with reading(path, _EXPECTED):
-        with opened as file, safe_open(file, 'pt') as f:
-            head, tensors = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
+        with opened as file: head, tensors = read_safetensors(file)
         about = json.loads(head.get('about') or '{}')
         if 'sha256' in head and head['sha256'] != _digest(head.get('about', ''), tensors):
             raise ValueError('its content is not what was written')

@@ -17,7 +17,8 @@ import torch
 from .command import whole_number
 from .draw import squared_reach, touched_pairs, as_strokes
 from .jit import jit
-from .scene import HAIRLINE, PROFILES, Profile, Scene, plain_profile
+from .scene import Scene
+from .vectors import HAIRLINE, PROFILES, Profile, plain_profile
 
 # %% ../nbs/08_sharp.ipynb #f2c5ad01
 CLOSEST = .815 # strength at which a step of as much ink is nearest to exp(-d^2/sigma^2)

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 import dsketch_nb.svg
 from dsketch_nb.animation import check_film, cut_polylines, importance, save_film, stroke_order
-from dsketch_nb.scene import Scene, mark_attributes, svg_path
+from dsketch_nb.scene import Scene
+from dsketch_nb.vectors import mark_attributes, svg_path
 
 PATH = '{http://www.w3.org/2000/svg}path'
 

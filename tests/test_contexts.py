@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import dsketch_nb.browser, dsketch_nb.svg
-from dsketch_nb import animation, placement, plotter, scene as scene_module, sharp
+from dsketch_nb import animation, placement, plotter, scene as scene_module, sharp, vectors
 from dsketch_nb.scene import KINDS, Group, Kind, Scene
 
 @contextmanager
@@ -47,19 +47,19 @@ def state(s): return [numbers(p) for p in s.parameters()]
 
 CALLS = {
  'scene.Scene.draw': lambda s, _: numbers(s.draw()), 'scene.Scene.forward': lambda s, _: numbers(s((24, 30))), 'scene.Scene.copy': lambda s, _: state(s.copy()),
- 'scene.Scene.strokes': lambda s, _: s.strokes(), 'scene.Scene.from_strokes': lambda s, _: Scene.from_strokes(s.strokes(), *s.size, s.compose, s.paper).to_svg(),
- 'scene.Scene.marks': lambda s, _: s.marks('soft'), 'scene.Scene.merged': lambda s, _: [numbers(x) for x in s.merged()], 'scene.Scene.view': lambda s, _: s.view(30),
- 'scene.Scene.page': lambda s, _: s.page(svg_width='3in'), 'scene.svg_opening': lambda s, _: scene_module.svg_opening(s, s.page()),
- 'scene.multiplies': lambda s, _: scene_module.multiplies(s, s.marks()), 'scene.mark_attributes': lambda s, _: [scene_module.mark_attributes(m) for m in s.marks()],
- 'scene.Scene.to_svg': lambda s, _: [s.to_svg(p) for p in scene_module.PROFILES] + [s.to_svg(svg_width='80mm', transparent=True)],
- 'scene.Scene.to_pdf': lambda s, _: [s.to_pdf(p) for p in scene_module.PROFILES] + [s.to_pdf(transparent=True)],
+ 'vectors.Scene.strokes': lambda s, _: s.strokes(), 'vectors.Scene.from_strokes': lambda s, _: Scene.from_strokes(s.strokes(), *s.size, s.compose, s.paper).to_svg(),
+ 'vectors.Scene.marks': lambda s, _: s.marks('soft'), 'scene.Scene.merged': lambda s, _: [numbers(x) for x in s.merged()], 'scene.Scene.view': lambda s, _: s.view(30),
+ 'vectors.Scene.page': lambda s, _: s.page(svg_width='3in'), 'vectors.svg_opening': lambda s, _: vectors.svg_opening(s, s.page()),
+ 'vectors.multiplies': lambda s, _: vectors.multiplies(s, s.marks()), 'vectors.mark_attributes': lambda s, _: [vectors.mark_attributes(m) for m in s.marks()],
+ 'vectors.Scene.to_svg': lambda s, _: [s.to_svg(p) for p in vectors.PROFILES] + [s.to_svg(svg_width='80mm', transparent=True)],
+ 'vectors.Scene.to_pdf': lambda s, _: [s.to_pdf(p) for p in vectors.PROFILES] + [s.to_pdf(transparent=True)],
  'scene.Scene.image': lambda s, _: [np.asarray(s.image(size, transparent)) for size in (None, 30) for transparent in (False, True)],
  'scene.Scene.save': written(lambda s, tmp: s.save(tmp/'a.safetensors')), 'scene.Scene.save_png': written(lambda s, tmp: s.save_png(tmp/'a.png')),
- 'scene.Scene.save_svg': written(lambda s, tmp: s.save_svg(tmp/'a.svg')), 'scene.Scene.save_pdf': written(lambda s, tmp: s.save_pdf(tmp/'a.pdf')),
+ 'vectors.Scene.save_svg': written(lambda s, tmp: s.save_svg(tmp/'a.svg')), 'vectors.Scene.save_pdf': written(lambda s, tmp: s.save_pdf(tmp/'a.pdf')),
  'scene.Scene.load': lambda s, tmp: (s.save(tmp/'a.safetensors'), state(Scene.load(tmp/'a.safetensors')))[1], 'scene.Scene.add': lambda s, _: state(drawing()),
  'scene.Scene': lambda s, _: [Scene(4, 5, paper=.5).to_svg(), numbers(Scene(4, 5, paper='red').draw())], 'scene.Group': lambda s, _: state(Group('points', [[.1, .2]], [.1, .2, .3], .01, .5).float()),
  'scene.Group.vertices': lambda s, _: [numbers(g.vertices()) for g in s.groups], 'scene.Group.path': lambda s, _: [numbers(g.path()) for g in s.groups],
- 'scene.Group.choose_chords': lambda s, _: [g.choose_chords(.01) for g in s.groups], 'scene.Scene._repr_mimebundle_': lambda s, _: s._repr_mimebundle_(),
+ 'scene.Group.choose_chords': lambda s, _: [g.choose_chords(.01) for g in s.groups], 'vectors.Scene._repr_mimebundle_': lambda s, _: s._repr_mimebundle_(),
  'scene.Kind.random': lambda s, _: [numbers(k().random(3, placement.half_extent(4, 5), generator())) for k in KINDS.values()],
  'scene.Kind.along': lambda s, _: [numbers(k().along(*s.groups[0].params.detach().unbind(1))) for k in KINDS.values()], 'scene.Kind.within': lambda s, _: numbers(Kind().within(s.groups[0].params, placement.half_extent(4, 5)/2)), 'scene.Kind.scaled': lambda s, _: numbers(Kind().scaled(s.groups[0].params, 2.)),
  'sharp.sharpened': lambda s, _: state(sharp.sharpened(s, 5)),
@@ -78,13 +78,13 @@ CALLS = {
  'svg.Scene.from_svg': lambda s, _: state(Scene.from_svg(s.to_svg())),
 }
 # neither tensors nor scenes go in or come out, or they are checked through those that call them
-PLAIN = {'scene.Kind', 'scene.Points', 'scene.Segments', 'scene.Polylines', 'scene.Beziers', 'scene.CatmullRoms', 'scene.Stroke', 'scene.Mark', 'scene.Merged', 'scene.Page', 'scene.Profile',
-         'scene.plain_profile', 'scene.soft_profile', 'scene.svg_number', 'scene.svg_path', 'scene.svg_attributes', 'scene.hex_colour', 'sharp.closest_profile',
+PLAIN = {'scene.Kind', 'scene.Points', 'scene.Segments', 'scene.Polylines', 'scene.Beziers', 'scene.CatmullRoms', 'vectors.Stroke', 'vectors.Mark', 'scene.Merged', 'vectors.Page', 'vectors.Profile',
+         'vectors.plain_profile', 'vectors.soft_profile', 'vectors.svg_number', 'vectors.svg_path', 'vectors.svg_attributes', 'scene.hex_colour', 'sharp.closest_profile',
          'placement.start_points', 'placement.redrawable', 'placement.check_counts', 'animation.check_film', 'plotter.pen_lines', 'plotter.shortest_path', 'plotter.join_lines', 'plotter.travel'}
 
 def test_the_matrix_is_complete():
     "Every public function of these rooms, and every method that they give to scenes, groups and kinds."
-    found = {f'{m.__name__.split(".")[-1]}.{k}' for m in (scene_module, sharp, placement, animation) for k in m.__all__ if callable(getattr(m, k))}
+    found = {f'{m.__name__.split(".")[-1]}.{k}' for m in (scene_module, vectors, sharp, placement, animation) for k in m.__all__ if callable(getattr(m, k))}
     for cls in (Scene, Group, Kind):
         for k, f in vars(cls).items():
             f = getattr(f, '__func__', f)

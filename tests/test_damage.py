@@ -137,7 +137,7 @@ def rasterised(parts):
     for part in parts: Sketches(*part, 16, 1.)[range(2)]
 
 def read_npz(path):
-    from dsketch_nb.data import read_npz
+    from dsketch_nb.datafiles import read_npz
     rasterised(read_npz(path))
 
 def read_plain_npz(path):
@@ -161,7 +161,7 @@ def ndjson(folder):
     return folder/'loops.ndjson'
 
 def read_ndjson(path):
-    from dsketch_nb.data import read_ndjson
+    from dsketch_nb.datafiles import read_ndjson
     rasterised(read_ndjson(path))
 
 def archive(folder):
@@ -171,7 +171,7 @@ def archive(folder):
     return folder/'alphabets.zip'
 
 def unpack(path):
-    from dsketch_nb.data import unpack
+    from dsketch_nb.datafiles import unpack
     with tempfile.TemporaryDirectory() as d: unpack(path, d)
 
 def idx(folder):
@@ -207,7 +207,7 @@ def character(folder):
     return folder/'0001_01.png'
 
 def read_character(path):
-    from dsketch_nb.data import read_character
+    from dsketch_nb.datafiles import read_character
     read_character(path)
 
 def rounds(folder):

@@ -71,3 +71,9 @@ def test_help_shows_shapes_units_and_an_example():
         text = getattr(dsketch_nb, name).__doc__
         assert 'dsketch_nb import' in text or '>>>' in text, f'{name}: an example is missing'
     assert 'grid units' in dsketch_nb.draw.__doc__
+
+@pytest.mark.parametrize('first', ['dsketch_nb.scene', 'dsketch_nb.vectors', 'dsketch_nb.svg'])
+def test_a_scene_brings_its_vector_files(first):
+    "Two rooms, one import, whichever is first: old programs write SVG with `dsketch_nb.scene` alone."
+    said = fresh(f"import {first}; from dsketch_nb.scene import Scene; s = Scene(4, 5); print(s.to_svg()[:4], s.to_pdf()[:4], *s._repr_mimebundle_())")
+    assert said.split() == ['<svg', "b'%PDF'", 'image/svg+xml']

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dsketch_nb.live import LiveOptimiser, LiveRun, Runner, Thinned, curve_svg
 from dsketch_nb.scene import Scene
-from dsketch_nb.widgets import png
+from dsketch_nb.stills import png
 
 SMALL = dict(width=48, lines=30)
 SVG = '{http://www.w3.org/2000/svg}'

@@ -8,7 +8,8 @@ from PIL import Image
 import dsketch_nb
 from dsketch_nb import oneshot, perceptual
 from dsketch_nb.classifiers import load_classifier
-from dsketch_nb.data import MNIST, Omniglot, read_npz, unpack
+from dsketch_nb.data import MNIST, Omniglot
+from dsketch_nb.datafiles import read_npz, unpack
 from dsketch_nb.experiments import load
 from dsketch_nb.imageopt import imageopt
 from dsketch_nb.pictures import load_picture
@@ -49,7 +50,7 @@ def test_the_source_has_one_door_for_each_danger():
     theirs = {o for o in doors.pop('load') if o[2] not in ('load', 'Scene.load', 'builder.load', 'tl.load')}                              # ours read safetensors
     assert theirs == {('perceptual', 'read_weights', 'torch.load'),                                                # tensors only
                       ('perceptual', '_clip_encoder', 'clip.load')}                                                # the package clip, where somebody has installed it
-    assert doors == {'urlopen': {('perceptual', 'fetch_weights')}, 'extractall': {('data', 'unpack')}, 'Popen': {('animation', '_ffmpeg')}}
+    assert doors == {'urlopen': {('perceptual', 'fetch_weights')}, 'extractall': {('datafiles', 'unpack')}, 'Popen': {('animation', '_ffmpeg')}}
 
 def test_every_download_has_a_checksum(monkeypatch, tmp_path):
     "The addresses in the source are those of the named downloads, and whatever is fetched is compared with a checksum."

@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from dsketch_nb import animation, autoencoders, imageopt, placement, scene as scene_module
-from dsketch_nb.scene import KINDS, Group, Kind, Scene, soft_profile
+from dsketch_nb import animation, autoencoders, imageopt, placement
+from dsketch_nb.scene import KINDS, Group, Kind, Scene
+from dsketch_nb.vectors import soft_profile, svg_path
 from dsketch_nb.runs import replacing
 
 resvg_py = pytest.importorskip('resvg_py')
@@ -270,7 +271,7 @@ def test_load_refuses(tmp_path):
     with pytest.raises(FileNotFoundError, match='no file'): Scene.load(tmp_path)
     for bad in (b'', b'\0'*4, b'hello, world, this is text', b'\x89PNG\r\n'*40, good[:-1], good[:100], good[:9], good[1:], b'\xff'*8 + good[8:], good + b'more'):
         f.write_bytes(bad)
-        with pytest.raises(ValueError, match='damaged or no scene') as e: Scene.load(f)
+        with pytest.raises(ValueError, match='damaged, or of another kind') as e: Scene.load(f)
         assert str(f) in str(e.value) and '\n' not in str(e.value)
 
 def test_load_refuses_other_contents(tmp_path):
@@ -291,7 +292,7 @@ def test_load_refuses_other_contents(tmp_path):
                dict(tensors=without), dict(tensors={**tensors, 'more': torch.zeros(1)}), dict(tensors={**tensors, 'groups.0.colour': torch.zeros(4, 3)}),
                dict(tensors={**tensors, 'groups.0.params': torch.full((5, 2, 2), torch.nan)}), dict(tensors={})):
         write(**kw)
-        with pytest.raises(ValueError, match='holds a damaged scene') as e: Scene.load(f)
+        with pytest.raises(ValueError, match='damaged, or of another kind') as e: Scene.load(f)
         assert str(f) in str(e.value) and '\n' not in str(e.value)
 
 
@@ -420,7 +421,7 @@ def test_pale_ink_first(sigma):
     seen = without_blending(s.to_svg())
     head, *paths, tail, end = seen.splitlines()[3:]
     body = lambda lines: '\n'.join([*seen.splitlines()[:4], *lines, '</g>', '</svg>'])
-    flat = ['<path stroke="#{:02x}{:02x}{:02x}" stroke-width="{:.3f}" d="{}"/>'.format(*m.colour, m.width, scene_module.svg_path(m.stroke, 3)) for m in s.marks()]
+    flat = ['<path stroke="#{:02x}{:02x}{:02x}" stroke-width="{:.3f}" d="{}"/>'.format(*m.colour, m.width, svg_path(m.stroke, 3)) for m in s.marks()]
     error = lambda svg: ((resvg(svg) - raster(s))**2).mean()
     assert error(seen) < .9*error(body(flat)) and error(seen) < .9*error(body(sorted(flat))) and error(seen) < error(body(sorted(flat, key=lambda p: p[19:])))
 
@@ -523,7 +524,7 @@ def test_a_kind_of_ones_own(circles, tmp_path):
     assert len(imageopt.imageopt(target, preset='paint', init=s, iters=2, reseed=0.)) == 9
     with pytest.raises(ValueError, match=r'are no circles: expected \[N, 3\]'): Group('circles', torch.zeros(2, 2, 2), sigma2=1.)
     del KINDS['circles']
-    with pytest.raises(ValueError, match="damaged scene .kind 'circles' is not one of points"): Scene.load(tmp_path/'a.safetensors')
+    with pytest.raises(ValueError, match="another kind .kind 'circles' is not one of points"): Scene.load(tmp_path/'a.safetensors')
     KINDS['circles'] = circles
 
 @pytest.mark.parametrize('kind', list(KINDS))

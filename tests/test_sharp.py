@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from dsketch_nb.scene import KINDS, Scene, plain_profile
+from dsketch_nb.scene import KINDS, Scene
+from dsketch_nb.vectors import plain_profile
 from dsketch_nb.sharp import closest_profile, sharpened
 from dsketch_nb import animation, sharp
 

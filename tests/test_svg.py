@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from dsketch_nb import css
+from dsketch_nb import css, styles
 from dsketch_nb.scene import Scene
 from dsketch_nb.css import LIMITS
 from dsketch_nb.svg import read_svg
@@ -151,7 +151,7 @@ def test_a_gradient_without_any_paint_is_named():
 def test_the_height_of_a_tree_is_measured_once():
     seen = []
     with pytest.MonkeyPatch.context() as m:
-        m.setattr(css, '_height', lambda root: seen.append(root) or 3)
+        m.setattr(styles, '_height', lambda root: seen.append(root) or 3)
         read_svg(doc('<style>' + 'a b{x:1}'*50 + '</style><path stroke="red" d="M0 0h9"/>'))
     assert len(seen) == 1
 
