@@ -138,7 +138,7 @@ def to_animated_svg(self:Scene,
     delays, paths = [svg_number(s, 2) for s in start.tolist()], []
     for m in marks:
         d = svg_path(m.stroke, digits)
-        how = ('class', 'dot') if d.endswith('h0') else ('pathLength', '1')
+        how = ('class', 'dot') if d.endswith('h0') or m.stroke.rule else ('pathLength', '1')
         wait = ('style', f'animation-delay:{delays[m.index]}s')
         pairs = [*mark_attributes(m).items(), how, wait]
         paths.append(f'<path{svg_attributes(pairs)} d="{d}"/>')
@@ -186,6 +186,12 @@ def drawn_until(self:Scene,
         begun = f > 0
         if not begun.any(): continue
         colour, alpha = (None if x is None else x[begun].clamp(0, 1) for x in (g.colour, g.alpha))
+        if g.rule:
+            # a shape appears where a stroke is drawn
+            alpha = f[begun] if alpha is None else alpha*f[begun]
+            params, paths = g.outlines_of(begun)
+            out.add(g.kind, params, colour, g.sigma2[begun], alpha, g.chords, g.rule, paths)
+            continue
         line = cut_polylines(g.vertices(), f)[begun]
         out.add('polylines', line, colour, g.sigma2[begun], alpha)
     return out

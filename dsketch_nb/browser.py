@@ -90,6 +90,9 @@ def _numbers(x, digits): return [round(v, digits) for v in x.detach().double().f
 
 def _group(g):
     "A group as engine.js takes it; splines become the same curves as chains of cubics."
+    if g.rule:
+        raise ValueError(f"the page draws strokes, and the scene holds {g.kind}: take their group "
+                         "out, or save it as SVG, which shows fills")
     path, one = g.path(), torch.ones(len(g))
     kind = 'beziers' if g.curved else g.kind if g.kind in ('points', 'segments') else 'polylines'
     colour = torch.zeros(len(g), 3) if g.colour is None else g.colour.clamp(0, 1)

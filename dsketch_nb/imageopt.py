@@ -236,7 +236,8 @@ def _from_drawing(init, target, s, strict=False):
             colour = None if not s.colour else black if g.colour is None else g.colour
             alpha = 1. if g.alpha is None and s.opacity is not None else g.alpha
             scene.add(
-                g.kind, g.primitive.scaled(g.params, k), colour, g.sigma2 * k**2, alpha, g.chords
+                g.kind, g.primitive.scaled(g.params, k), colour, g.sigma2 * k**2, alpha, g.chords,
+                g.rule or 'nonzero', g.paths
             )
     return scene.to(target.device)
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'MOST_CHORDS', 'LONGEST_SIDE', 'FORMAT', 'Kind', 'Points', 'Segments', 'Polylines', 'Beziers', 'CatmullRoms',
-           'Group', 'Scene', 'Merged', 'hex_colour']
+           'Polygons', 'Shapes', 'Group', 'Scene', 'Merged', 'hex_colour']
 
 # %% ../nbs/05_scene.ipynb #86c1836b
 import json, math
@@ -26,6 +26,7 @@ from .curves import bezier_chain_to_polyline, catmull_rom_to_bezier
 from .curves import catmull_rom_to_polyline, chords_needed
 from .command import ByName, whole_number
 from .draw import COMPOSE, draw
+from .areas import RULES
 from .raster import pixel_pitch
 from .runs import check_suffix, read_safetensors, reading, replacing
 
@@ -36,6 +37,8 @@ class Kind(ByName, family='kind'):
     shape = '[N, K, 2]: K points, (row, col)'
     # whether a file gets control points of joined cubics
     curved = False
+    # whether it is a closed outline whose inside is filled
+    filled = False
 
     def fits(self,
         shape:tuple, # of one stroke's parameters
@@ -95,9 +98,44 @@ class CatmullRoms(Kind):
     def vertices(self, params, chords): return catmull_rom_to_polyline(params, chords)
     def path(self, params, chords): return catmull_rom_to_bezier(params)
 
+class Polygons(Polylines):
+    "Filled outlines of straight edges; the last corner joins the first."
+    name, filled = 'polygons', True
+    def count(self, points): return max(points, 3)
+
+class Shapes(Kind):
+    "Filled outlines of joined cubics; the last one ends where the first begins."
+    name, curved, filled = 'shapes', True, True
+    shape = '[N, 3k, 2]: 3, 6, 9, ... control points of a closed outline, (row, col)'
+    def count(self, points): return max(points - points % 3, 6)
+    def vertices(self, params, chords):
+        return bezier_chain_to_polyline(self.path(params, chords), chords)[..., :-1, :]
+    def path(self, params, chords): return torch.cat([params, params[..., :1, :]], -2)
+
 KINDS = Kind.known
 
 # %% ../nbs/05_scene.ipynb #scene005
+@patch
+def ring(self:Kind,
+    middle:Tensor, # [N, 2] in grid units, (row, col)
+    reach:Tensor, # [N, 2] half the longer axis, in grid units
+    points:int=12, # points of an outline, where its kind leaves that open
+    wide:float=1., # the other axis, as a part of the longer
+)->Tensor: # [N, K, 2] in grid units
+    "Ellipses, as near as outlines of so many points come."
+    k = self.count(points)
+    at = torch.arange(k, dtype=middle.dtype, device=middle.device)
+    # control points of cubics lie outside of the curve
+    lever = 4/3*math.tan(math.pi/2*(3 if self.curved else 1)/k)
+    t = 2*math.pi/k*at
+    if self.curved:
+        t = 2*math.pi*3/k*(at/3 + .5).floor()
+        side = (at % 3 + 1) % 3 - 1
+        out = torch.stack([t.cos() - side*lever*t.sin(), t.sin() + side*lever*t.cos()], 1)
+    else: out = torch.stack([t.cos(), t.sin()], 1)
+    across = torch.stack([reach[:, 1], -reach[:, 0]], 1) * wide
+    return middle[:, None] + out[:, :1]*reach[:, None] + out[:, 1:]*across[:, None]
+
 @patch
 def random(self:Kind,
     n:int, # how many strokes
@@ -105,9 +143,14 @@ def random(self:Kind,
     generator:torch.Generator, # on the CPU
     points:int=4, # points of a stroke, where its kind leaves that open
 )->Tensor: # [n, K, 2] in grid units
-    "Strokes anywhere on the canvas, each within .1 of its first point."
+    """Strokes anywhere on the canvas, each within .1 of its first point; of filled kinds, rings of
+    about .1 around their middle.
+    """
     rand = partial(torch.rand, generator=generator, dtype=torch.float32, device='cpu')
     start = (rand(n, 1, 2)*2 - 1) * half
+    if self.filled:
+        ring = start.new_full((n, 2), .1) * (.5 + rand(n, 1))
+        return self.ring(start[:, 0], ring, points)
     steps = (rand(n, self.count(points) - 1, 2)*2 - 1) * .1
     return torch.cat([start, start + steps], 1)
 
@@ -117,8 +160,11 @@ def along(self:Kind,
     reach:Tensor, # [N, 2] from the middle to the end, in grid units
     points:int=4, # points of a stroke, where its kind leaves that open
 )->Tensor: # [N, K, 2] in grid units
-    "Strokes that run straight from `middle - reach` to `middle + reach`."
+    """Strokes that run straight from `middle - reach` to `middle + reach`; of filled kinds, rings
+    twice as long as wide.
+    """
     k = self.count(points)
+    if self.filled: return self.ring(middle, reach, points, .5)
     t = torch.linspace(-1, 1, k, dtype=middle.dtype, device=middle.device) * (k > 1)
     return middle[:, None] + t[:, None]*reach[:, None]
 
@@ -204,6 +250,21 @@ _NO_WIDTH = ("sigma2 is missing: a group alone knows no canvas, so pass sigma2=(
 # %% ../nbs/05_scene.ipynb #78fbfa8f
 MOST_CHORDS = 10_000 # that a curve may be drawn with
 
+def _rule(kind, rule, paths, n):
+    "The rule that a kind is filled by, or None, and paths, checked."
+    if not kind.filled:
+        if paths is None: return None, None
+        raise ValueError(f"paths is given, but {kind.name} are strokes and have no holes: "
+                         "pass kind 'polygons' or 'shapes'")
+    if rule not in RULES: raise ValueError(f"rule {rule!r} is not one of {', '.join(RULES)}")
+    if paths is None: return rule, None
+    paths = torch.as_tensor(paths).long().clone()
+    rises = paths.dim() == 1 and len(paths) and paths[0] == 0 and (paths.diff() > 0).all()
+    if not rises or paths[-1] != n:
+        raise ValueError(f"paths must rise from 0 to the {n} outlines of params: pass "
+                         "[0, end of shape 0, end of shape 1, ...]")
+    return rule, paths
+
 class Group(nn.Module):
     "Strokes of one kind. Positions and colours learn; `sigma2` and `alpha` are frozen."
     def __init__(self,
@@ -213,10 +274,15 @@ class Group(nn.Module):
         sigma2:float|Tensor|None=None, # squared grid units, [N] or one; needed
         alpha:float|Tensor|None=None, # opacity in [0, 1], [N] or one; None is 1
         chords:int=10, # straight pieces that each curve is drawn with
+        rule:str='nonzero', # what filled kinds fill: 'nonzero' or 'evenodd'
+        # [N+1] filled kinds: shape n has the outlines paths[n] to paths[n+1] of params, so that
+        # there can be holes; None is one outline a shape
+        paths:Tensor|None=None,
     ):
         super().__init__()
         self.primitive = _primitive(kind)
         params = _params(params, self.primitive)
+        self.rule, paths = _rule(self.primitive, rule, paths, len(params))
         if sigma2 is None: raise ValueError(_NO_WIDTH)
         whole = isinstance(chords, int) and not isinstance(chords, bool)
         if not whole or not 0 < chords <= MOST_CHORDS:
@@ -224,7 +290,8 @@ class Group(nn.Module):
                              f"from 1 to {MOST_CHORDS:,}")
         self.kind, self.chords = kind, chords
         self.params = nn.Parameter(params.clone())
-        one = partial(_per_stroke, like=params)
+        self.register_buffer('paths', paths)
+        one = partial(_per_stroke, like=params if paths is None else params[:len(paths) - 1])
         colour = None if colour is None else one(_rgb(colour), 'colour', tail=(3,))
         self.colour = None if colour is None else nn.Parameter(colour)
         sigma2 = one(sigma2, 'sigma2', low=1e-30, high=math.inf)
@@ -232,7 +299,7 @@ class Group(nn.Module):
         alpha = None if alpha is None else one(alpha, 'alpha')
         self.alpha = None if alpha is None else nn.Parameter(alpha, requires_grad=False)
 
-    def __len__(self): return self.params.shape[0]
+    def __len__(self): return len(self.params if self.paths is None else self.paths[1:])
     def extra_repr(self): return f"{len(self)} {self.kind}"
 
 # %% ../nbs/05_scene.ipynb #537f2cd8
@@ -245,6 +312,16 @@ def vertices(self:Group)->Tensor: # [N, V, 2] in grid units
 def path(self:Group)->Tensor: # [N, V, 2], or control points [N, 3k+1, 2] if curved
     "What this group is exported as."
     return self.primitive.path(self.params, self.chords)
+
+@patch
+def outlines_of(self:Group,
+    which:Tensor, # [N] truth values: the shapes that are meant
+)->tuple: # parameters of their outlines, and paths as Group takes it
+    "Some of a group's shapes."
+    if self.paths is None: return self.params[which], None
+    count = self.paths.diff()
+    ends = torch.cat([count.new_zeros(1), count[which].cumsum(0)])
+    return self.params[which.repeat_interleave(count)], ends
 
 @patch(as_prop=True)
 def curved(self:Group)->bool:
@@ -308,15 +385,20 @@ def add(self:Scene,
     kind:str|Group, # one of KINDS, or a group that is ready
     params:Tensor|None=None, # what the kind says; mostly [N, K, 2] in grid units, (row, col)
     colour:Tensor|str|None=None, # RGB as seen, in [0, 1]: [N, 3], one, or names; None is black
-    sigma2:float|Tensor|None=None, # squared width in squared grid units; None is one pixel
+    # squared width in squared grid units, squared softness for filled kinds; None is one pixel,
+    # and .4 of one for filled kinds
+    sigma2:float|Tensor|None=None,
     alpha:float|Tensor|None=None, # opacity in [0, 1], [N] or one; None is 1, and not a parameter
     chords:int|None=10, # straight pieces a curve; None: as many as stay within a tenth of a pixel
+    rule:str='nonzero', # what filled kinds fill: 'nonzero' or 'evenodd'
+    paths:Tensor|None=None, # [N+1] filled kinds: where the outlines of each shape begin
 )->Scene: # this scene, so that calls chain
     "Add strokes on top of those already there."
     group = kind
     if not isinstance(kind, Group):
-        sigma2 = self.pitch**2 if sigma2 is None else sigma2
-        group = Group(kind, params, colour, sigma2, alpha, 10 if chords is None else chords)
+        if sigma2 is None: sigma2 = ((.4 if _primitive(kind).filled else 1)*self.pitch)**2
+        group = Group(kind, params, colour, sigma2, alpha, 10 if chords is None else chords,
+                      rule, paths)
         if chords is None: group.choose_chords(.1 * self.pitch)
     if self.compose == 'softor' and group.colour is not None:
         raise ValueError("colour is given, but this scene's compose='softor' has none: "
@@ -348,6 +430,13 @@ def _ends(counts):
     lengths = np.repeat([k for _, k in counts], [n for n, _ in counts])
     return np.concatenate([[0], lengths.cumsum()])
 
+def _path_ends(groups):
+    "Where each stroke's outlines begin, counted through the groups: [N+1]."
+    counts = [torch.ones(len(g), dtype=torch.long) if g.paths is None else g.paths.cpu().diff()
+              for g in groups]
+    counts = torch.cat(counts)
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
 def _fill(xs, groups, value, tail=()):
     "One tensor from the groups' own, `value` where a group has none; None if no group has any."
     if len(xs) == 1 or all(x is None for x in xs): return xs[0]
@@ -362,6 +451,8 @@ class Merged(NamedTuple):
     colour:Tensor|None # [N, 3]: coverage for ink, colour for paint; None is black
     alpha:Tensor|None # [N]; None is 1
     offsets:Tensor|None # [N+1] where each stroke's vertices begin; None for one group
+    fill:list|None=None # [N] the rule of each stroke, None for those that are not filled
+    paths:Tensor|None=None # [N+1] where each stroke's outlines begin in offsets
 
 @patch
 def merged(self:Scene,
@@ -376,10 +467,15 @@ def merged(self:Scene,
     elif colour is None: colour = polylines[0].new_zeros(3 if coloured else 1)
     sigma2 = _fill([g.sigma2 for g in groups], groups, 0.)
     alpha = _fill([g.alpha for g in groups], groups, 1.)
-    if len(groups) == 1: return Merged(polylines[0], sigma2, colour, alpha, None)
+    fill = None
+    if any(g.rule for g in groups): fill = [g.rule for g in groups for _ in range(len(g))]
+    holes = any(g.paths is not None for g in groups)
+    if len(groups) == 1 and not holes:
+        return Merged(polylines[0], sigma2, colour, alpha, None, fill)
     offsets = torch.from_numpy(_ends(tuple(v.shape[:2] for v in polylines)))
     vertices = torch.cat([v.flatten(0, 1) for v in polylines])
-    return Merged(vertices, sigma2, colour, alpha, offsets.to(vertices.device))
+    paths = _path_ends(groups).to(vertices.device) if holes else None
+    return Merged(vertices, sigma2, colour, alpha, offsets.to(vertices.device), fill, paths)
 
 # %% ../nbs/05_scene.ipynb #b5c76f8a
 @patch
@@ -396,11 +492,12 @@ def draw(self:Scene,
         c = 1 if grey and all(g.colour is None for g in self.groups) else 3
         blank = torch.ones(c, *size, dtype=_float(), device='cpu')
         return blank * (paper[0] if grey else blank.new_tensor(paper)[:, None, None])
-    vertices, sigma2, colour, alpha, offsets = strokes
+    vertices, sigma2, colour, alpha, offsets, fill, paths = strokes
     sheet = paper[0] if grey else vertices.new_tensor(paper)[:, None, None]
     paint = self.compose == 'paint'
     out = draw(vertices, size, sigma2, colour, alpha, self.compose,
-               sheet if paint else None, offsets, pitch=pitch, backend=backend)
+               sheet if paint else None, offsets, pitch=pitch, backend=backend, fill=fill,
+               paths=paths)
     if offsets is not None: out = out[0]
     if paint: return out
     return 1 - out if paper == (1., 1., 1.) else sheet * (1 - out)
@@ -454,7 +551,7 @@ def save_png(self:Scene,
     with replacing(path) as tmp: self.image(size, transparent).save(tmp, 'PNG')
 
 # %% ../nbs/05_scene.ipynb #3fb600da
-FORMAT = 2 # of files; 1, that of version 0.1.0, calls chords segments
+FORMAT = 3 # of files, 2 where nothing is filled; 1, that of version 0.1.0, calls chords segments
 
 @patch
 def save(self:Scene,
@@ -462,8 +559,12 @@ def save(self:Scene,
 ):
     "Write everything needed to go on: `Scene.load` gives an equal scene."
     check_suffix(path, '.safetensors')
-    about = dict(version=FORMAT, height=self.height, width=self.width, compose=self.compose,
-                 paper=self.paper, groups=[dict(kind=g.kind, chords=g.chords) for g in self.groups])
+    groups = [dict(kind=g.kind, chords=g.chords) | (dict(rule=g.rule) if g.rule else {})
+              for g in self.groups]
+    # an older version can read a drawing of strokes
+    version = FORMAT if any(g.rule for g in self.groups) else 2
+    about = dict(version=version, height=self.height, width=self.width, compose=self.compose,
+                 paper=self.paper, groups=groups)
     if self.exact: about['exact'] = True
     tensors = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
     data = to_bytes(tensors, {'scene': json.dumps(about)})
@@ -479,7 +580,8 @@ def _restore(about, tensors):
                       for k in ('params', 'colour', 'sigma2', 'alpha'))
         chords = g['segments' if about['version'] == 1 else 'chords']
         # values that drifted out of range are put in after the checks
-        scene.add(Group(g['kind'], p, legal(c), legal(s, 1e-30, None), legal(a), chords))
+        rule, paths = g.get('rule', 'nonzero'), tensors.get(f'groups.{i}.paths')
+        scene.add(Group(g['kind'], p, legal(c), legal(s, 1e-30, None), legal(a), chords, rule, paths))
     scene.load_state_dict(tensors)
     return scene
 
@@ -512,5 +614,5 @@ def copy(self:Scene)->Scene: # with parameters of its own
     out.exact = self.exact
     for g in self.groups:
         colour, alpha = (None if x is None else x.clamp(0, 1) for x in (g.colour, g.alpha))
-        out.add(g.kind, g.params, colour, g.sigma2, alpha, g.chords)
+        out.add(g.kind, g.params, colour, g.sigma2, alpha, g.chords, g.rule or 'nonzero', g.paths)
     return out

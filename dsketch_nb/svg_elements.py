@@ -56,8 +56,10 @@ class Reader:
         outline:float|None, # width of the outlines of fills in pixels; None: no fills
         copies:int, # of each stroke
         strict:bool, # whether a value that cannot be read is an error
+        fills:bool=True, # whether fills become shapes, where outline does not ask for lines
     ):
         self.lost, self.outline, self.copies, self.strict = lost, outline, copies, strict
+        self.fills = fills and not outline
         elements = list(root.iter())
         # the first of a name
         self.ids = {e.attrib['id']: e for e in reversed(elements) if 'id' in e.attrib}

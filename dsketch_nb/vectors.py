@@ -44,6 +44,8 @@ class Stroke(NamedTuple):
     sigma:float # in pixels
     colour:tuple # RGB as seen, in [0, 1]
     alpha:float # opacity in [0, 1]
+    rule:str|None=None # for a filled shape 'nonzero' or 'evenodd'; its path is closed
+    more:tuple=() # further outlines of a filled shape, as path
 
 def _numbers(x, low=0., high=1.):
     "A parameter as double precision on the CPU. (Some devices have no double precision.)"
@@ -61,16 +63,22 @@ def strokes(self:Scene)->list: # of Stroke, in drawing order
                                  "a step was too long; go back to a saved scene")
         xy = _numbers(g.path(), None, math.inf).flip(-1) / self.pitch + half
         point = ((xy - xy[:, :1]).abs().amax((1, 2)) < 1e-3).tolist() if len(g) else []
+        xy, more, rule = xy.tolist(), [()]*len(g), [g.rule]*len(g)
+        if g.rule: point = [False]*len(g)
+        if g.paths is not None:
+            ends = g.paths.tolist()
+            more = [tuple(xy[a+1:b]) for a, b in zip(ends, ends[1:])]
+            xy = [xy[a] for a in ends[:-1]]
         sigma = (_numbers(g.sigma2, high=None).sqrt() / self.pitch).tolist()
         black, full = [(0., 0., 0.)]*len(g), [1.]*len(g)
         colour = black if g.colour is None else map(tuple, _numbers(g.colour).tolist())
         alpha = full if g.alpha is None else _numbers(g.alpha).tolist()
         curved = [g.curved]*len(g)
-        out += [Stroke(*s) for s in zip(xy.tolist(), curved, point, sigma, colour, alpha)]
+        out += [Stroke(*s) for s in zip(xy, curved, point, sigma, colour, alpha, rule, more)]
     return out
 
 # %% ../nbs/05b_vectors.ipynb #929d512d
-def _kind_of(s): return ('points' if s.point else 'beziers' if s.curved else
+def _kind_of(s): return (('polygons', 'shapes')[s.curved] if s.rule else 'points' if s.point else 'beziers' if s.curved else
                          'segments' if len(s.path) == 2 else 'polylines')
 
 @patch(cls_method=True)
@@ -85,15 +93,22 @@ def from_strokes(cls:Scene,
     scene = cls(height, width, compose, paper)
     numbers = partial(torch.tensor, dtype=torch.float64, device='cpu')
     half = numbers([width/2, height/2])
-    key = lambda s: (_kind_of(s), 1 if s.point else len(s.path))
+    longest = lambda s: max(len(p) for p in (s.path, *s.more))
+    key = lambda s: (_kind_of(s), 1 if s.point else longest(s), s.rule or '')
     if compose != 'paint': strokes = sorted(strokes, key=key)
-    for (kind, _), run in groupby(strokes, key):
-        run = list(run)
-        xy = numbers([s.path[:1] if s.point else s.path for s in run])
+    for (kind, n, rule), run in groupby(strokes, key):
+        run, paths = list(run), None
+        if rule:
+            # the last point again and again: an outline of as many points that fills the same
+            outlines = [(*p, *p[-1:]*(n - len(p))) for s in run for p in (s.path, *s.more)]
+            if kind == 'shapes': outlines = [p[:-1] for p in outlines]
+            xy, ends = numbers(outlines), [len(s.more) + 1 for s in run]
+            if any(s.more for s in run): paths = torch.tensor([0, *ends]).cumsum(0)
+        else: xy = numbers([s.path[:1] if s.point else s.path for s in run])
         params = ((xy - half) * scene.pitch).flip(-1).tolist()
         sigma, colour, alpha = (numbers([getattr(s, k) for s in run])
                                 for k in ('sigma', 'colour', 'alpha'))
-        scene.add(kind, params, colour, (sigma*scene.pitch)**2, alpha, chords=None)
+        scene.add(kind, params, colour, (sigma*scene.pitch)**2, alpha, None, rule or 'nonzero', paths)
     return scene
 
 # %% ../nbs/05b_vectors.ipynb #a97f025b
@@ -116,10 +131,10 @@ def _exact_profile(sigma, point):
 
 # %% ../nbs/05b_vectors.ipynb #c349c9c8
 class Mark(NamedTuple):
-    "A sharp stroke of a file."
+    "A sharp stroke of a file, or a sharp fill."
     stroke:Stroke # whose path it has
     index:int # of that stroke in drawing order
-    width:float # in pixels of the canvas
+    width:float # in pixels of the canvas; of a fill 0
     colour:tuple # RGB, 0 to 255
     opacity:float # in [0, 1]
 
@@ -175,7 +190,8 @@ def marks(self:Scene,
     paint = self.compose == 'paint'
     return [Mark(s, i, width/scale, colour, opacity)
             for i, s in enumerate(scene.strokes()) if s.sigma > 0
-            for width, colour, opacity in _nest(s, make(s.sigma*scale, s.point), paint)]
+            for width, colour, opacity in _nest(
+                s, [(0., 1.)] if s.rule else make(s.sigma*scale, s.point), paint)]
 
 # %% ../nbs/05b_vectors.ipynb #59ab65c3
 def svg_number(
@@ -186,18 +202,28 @@ def svg_number(
     s = f'{x:.{digits}f}'.rstrip('0').rstrip('.') if digits else f'{x:.0f}'
     return '0' if s in ('-0', '') else s
 
+def _outline(path, curved, digits):
+    "A closed outline as SVG writes it, without the repetitions of its last point."
+    points, step = [(svg_number(x, digits), svg_number(y, digits)) for x, y in path], 3 if curved else 1
+    while len(points) > step and set(points[-step - 1:]) == {points[-1]}: points = points[:-step]
+    first, *rest = map(' '.join, points)
+    return f"M{first}{'C' if curved else ' '}{' '.join(rest)}Z" if rest else ''
+
 def svg_path(
     stroke:Stroke,
     digits:int, # decimals at most
 )->str: # the attribute d of a path; it ends in h0 where the path has no length
-    "A stroke's path as SVG writes it."
+    "A stroke's path as SVG writes it; the outlines of a fill, each closed."
+    if stroke.rule:
+        return ''.join(_outline(p, stroke.curved, digits) for p in (stroke.path, *stroke.more))
     first, *rest = [f'{svg_number(x, digits)} {svg_number(y, digits)}' for x, y in stroke.path]
     if stroke.point or not any(p != first for p in rest): return f'M{first}h0'
     return f"M{first}{'C' if stroke.curved else ' '}{' '.join(rest)}"
 
 def svg_attributes(
     pairs, # of (name, text)
-    known=(('stroke-opacity', '1'),), # pairs that are left out, since they hold already
+    # pairs that are left out, since they hold already
+    known=(('stroke-opacity', '1'), ('fill-opacity', '1'), ('fill-rule', 'nonzero')),
 )->str: # each with a space before it
     "Pairs as XML attributes."
     return ''.join(f' {k}="{v}"' for k, v in pairs if (k, v) not in known)
@@ -205,7 +231,10 @@ def svg_attributes(
 def mark_attributes(
     mark:Mark,
 )->dict: # names and texts
-    "How a mark's path is stroked."
+    "How a mark's path is stroked, or filled."
+    if mark.stroke.rule:
+        return {'fill': hex_colour(mark.colour), 'fill-opacity': svg_number(mark.opacity, 3),
+                'fill-rule': mark.stroke.rule}
     return {'stroke-width': svg_number(mark.width, 3), 'stroke': hex_colour(mark.colour),
             'stroke-opacity': svg_number(mark.opacity, 3)}
 
@@ -294,7 +323,7 @@ def to_svg(self:Scene,
     digits = 2 if max(self.size) > 200 else 3
     if self.compose != 'paint': marks.sort(key=partial(_pale_first, digits=digits))
     rows = [(mark_attributes(m), svg_path(m.stroke, digits)) for m in marks]
-    runs = groupby(rows, lambda row: row[0]['stroke-width'])
+    runs = groupby(rows, lambda row: row[0].get('stroke-width', 'fill'))
     paths = [line for _, run in runs for line in _svg_run(list(run))]
     style = f'<style>{MULTIPLY}</style>' if multiplies(self, marks) else ''
     kind = '' if self.compose == 'paint' else 'dsketch-ink'
@@ -351,14 +380,17 @@ PROFILES['soft'] = Profile(lambda layers: partial(soft_profile, layers=layers))
 
 # %% ../nbs/05b_vectors.ipynb #92ed75f1
 def _pdf_path(page, stroke, height):
-    "The path of a stroke, y upwards."
-    path, ((x, y), *rest) = page.beginPath(), [(x, height - y) for x, y in stroke.path]
-    path.moveTo(x, y)
-    if stroke.point or not rest: path.lineTo(x, y)
-    elif stroke.curved:
-        for a, b, c in zip(rest[::3], rest[1::3], rest[2::3]): path.curveTo(*a, *b, *c)
-    else:
-        for p in rest: path.lineTo(*p)
+    "The path of a stroke or a fill, y upwards."
+    path = page.beginPath()
+    for points in (stroke.path, *stroke.more):
+        (x, y), *rest = [(x, height - y) for x, y in points]
+        path.moveTo(x, y)
+        if stroke.point or not rest: path.lineTo(x, y)
+        elif stroke.curved:
+            for a, b, c in zip(rest[::3], rest[1::3], rest[2::3]): path.curveTo(*a, *b, *c)
+        else:
+            for p in rest: path.lineTo(*p)
+        if stroke.rule: path.close()
     return path
 
 @patch
@@ -383,6 +415,11 @@ def to_pdf(self:Scene,
     page.setLineJoin(1)
     if multiplies(self, marks): page.setBlendMode('Multiply')
     for m in marks:
+        if m.stroke.rule:
+            page.setFillColorRGB(*(c/255 for c in m.colour))
+            page.setFillAlpha(m.opacity)
+            page.drawPath(_pdf_path(page, m.stroke, h), 0, 1, fillMode=m.stroke.rule == 'nonzero')
+            continue
         if state != (state := m[2:]):
             page.setLineWidth(m.width)
             page.setStrokeColorRGB(*(c/255 for c in m.colour))
