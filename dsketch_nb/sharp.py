@@ -43,7 +43,7 @@ def _near(scene):
     """Pixels that strokes come near, where each one's list begins, strokes and distances, bottom
     first.
     """
-    vertices, sigma2, _, _, offsets = scene.merged()
+    vertices, sigma2, _, _, offsets, *_ = scene.merged()
     reach = (_REACH*sigma2.sqrt() + 1.5*scene.pitch)**2 / squared_reach(sigma2.dtype)
     st, _ = as_strokes(vertices, scene.size, reach, None, None, 'softor', None, offsets, None, None,
                      scene.pitch)
@@ -209,6 +209,8 @@ def sharpened(
 )->Scene: # its `to_svg('plain')` looks like the raster of scene
     "A copy whose widths, opacities and colours are fitted, so that its plain strokes show `scene`."
     whole_number(iters, 'iters', 0)
+    if any(g.rule for g in scene.groups):
+        raise ValueError("profile 'fitted' fits strokes, and this scene has fills: use 'plain' or 'closest'")
     out = scene.copy()
     if not len(scene): return out
     seen = scene.draw().clamp(0, 1).expand(3, -1, -1)
