@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test quick lab docs bench readme package clean
+.PHONY: help demo test quick lab docs slides bench readme package clean
 help:        ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -44,6 +44,9 @@ docs: $(VENV)/.dev   ## build the site into _docs/ (needs Quarto: https://quarto
 	@touch README.md
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/nbdev_docs
 
+slides: $(VENV)/.dev ## ten figures for a talk: _slides/slides.html (shown, it needs a network: reveal.js)
+	$(BIN)/python tests/slides.py $(ARGS)
+
 bench: $(VENV)/.dev  ## measure this machine: every backend on the same workloads, one run
 	$(BIN)/python benchmarks/draw.py $(ARGS)
 
@@ -57,4 +60,4 @@ package: $(VENV)/.dev ## sdist and wheel, checked, and the wheel used in an empt
 	$(BIN)/python tests/smoke.py dist
 
 clean:       ## remove the environment and everything that was built
-	rm -rf $(VENV) _docs _proc demo build dist *.egg-info
+	rm -rf $(VENV) _docs _proc _slides demo build dist *.egg-info

@@ -6,7 +6,7 @@
 __all__ = ['VISIBLE', 'OUTPUTS', 'Snapshots', 'save_all', 'save_vectors', 'result_stem', 'imageopt_folder', 'main']
 
 # %% ../nbs/23_imageopt_command.ipynb #15723ba5
-import argparse, csv, hashlib, io, itertools, json, math, os, sys, time, unicodedata
+import argparse, csv, hashlib, inspect, io, itertools, json, math, os, sys, time, unicodedata
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -317,7 +317,8 @@ def _add_outputs(p):
 # %% ../nbs/23_imageopt_command.ipynb #b3832cee
 def _parser(argv):
     "The command line that goes with the loss and the preset which it names."
-    p = Parser('imageopt', description=imageopt.__doc__)
+    # without the example, which is for Python
+    p = Parser('imageopt', description=inspect.getdoc(imageopt).split('\n\n    ')[0])
     p.add_argument(
         'image',
         nargs='+',

@@ -13,7 +13,7 @@ from dsketch_nb.site import card_of
 root = Path(__file__).parent.parent
 SIZE, BLUE = (1200, 630), (31, 95, 168)
 # Where another picture than the first says more: page -> its number among the page's pictures, or a file.
-BEST = {'index': 'images/drawing-still.webp', '20_imageopt': 1}
+BEST = {'index': 'images/drawing-still.webp', '13_animation': 1, '20_imageopt': 1}
 
 def font(size, bold=False):
     "The font that comes with matplotlib, so that every machine sets the same."

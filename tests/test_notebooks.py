@@ -61,3 +61,66 @@ def test_page_is_fit_to_show(page):
         src = ''.join(c['source'])
         assert not (src.startswith('#| export') and src.count('\n') > 45), f'{page.name}: an exported cell of over 45 lines: {src[:60]}'
     assert not re.search(r'/(home|root|tmp|Users)/', json.dumps(cells)), f"{page.name}: a path of one person's machine"
+
+def directive(source): return (re.match(r'#\|\s*([\w-]+)', source) or [None, ''])[1]
+
+def height_before_a_picture(cells):
+    "About how many pixels of text and code stand above a page's first picture, at a width of 860; None if it has none. Hidden code has no height, folded code a line."
+    y = 0
+    for c in cells:
+        s = ''.join(c['source'])
+        if c['cell_type'] == 'markdown':
+            if re.search(r'<img|!\[|<svg', s): return y
+            y += sum(12 + 23*-(-len(b)//115) for b in s.split('\n\n') if b.strip())
+            continue
+        if directive(s) not in ('hide', 'export', 'exporti', 'default_exp'):
+            if 'code-fold' in s: y += 40
+            elif 'echo: false' not in s: y += 25 + 17*len(s.splitlines())
+        data = [o.get('data', {}) for o in c.get('outputs', [])]
+        if any(k.startswith('image/') or k == 'text/html' and re.search('<svg|<img|<canvas', ''.join(v)) for d in data for k, v in d.items()): return y
+
+# Pages whose first picture comes later than on the first screen or two. These numbers may only fall.
+LATE = {'02a_compiled': 6500, '05a_css': 6200, '07_widgets': 1050, '34_training': 1550}
+
+@pytest.mark.parametrize('page', pages, ids=lambda p: p.stem)
+def test_page_opens_with_a_picture(page):
+    y = height_before_a_picture(json.loads(page.read_text(encoding='utf-8'))['cells'])
+    assert y is not None, f'{page.name} has no picture'
+    assert y <= LATE.get(page.stem, 900), f'{page.name}: some {y} pixels of text and code come before its first picture: put one after "Run this page" (`#| echo: false` hides its code), or fold what stands before it (`#| code-fold: true`)'
+
+def announced_and_not_there(cells):
+    "What a text announces by a colon at its end, and the code below it, up to the next text, does not show: a function of this page by name, or anything at all."
+    source, wrong = [''.join(c['source']) for c in cells], []
+    defined = {n for c, s in zip(cells, source) if c['cell_type'] == 'code' for n in re.findall(r'^(?:def|class)\s+(\w+)', s, re.M)}
+    for i, c in enumerate(cells):
+        if c['cell_type'] != 'markdown' or not source[i].rstrip().endswith(':'): continue
+        sentence, below = re.split(r'(?<=[.!?])\s', source[i].strip())[-1], ''
+        for d, s in zip(cells[i+1:], source[i+1:]):
+            if d['cell_type'] == 'markdown': break
+            if directive(s) == 'hide': continue
+            # of an export the site shows names and signatures
+            below += ' '.join(re.findall(r'^(?:def|class)\s+([a-zA-Z]\w*)', s, re.M)) if directive(s) == 'export' else s
+            below += json.dumps(d.get('outputs', [])) if d.get('outputs') else ''
+        names = defined & set(re.findall(r'`(\w+)(?:\([^`]*\))?`', sentence))
+        wrong += [f'{n}: {sentence}' for n in names if not re.search(rf'\b{n}\b', below)] if below.strip() else [sentence]
+    return wrong
+
+# Announcements that a page still owes. These numbers may only fall.
+OWED = {'02_draw': 1}
+
+@pytest.mark.parametrize('page', pages, ids=lambda p: p.stem)
+def test_what_is_announced_is_there(page):
+    missing = announced_and_not_there(json.loads(page.read_text(encoding='utf-8'))['cells'])
+    assert len(missing) <= OWED.get(page.stem, 0), f'{page.name} announces what the site does not show (`#| exports` shows a body, `#| export` does not):\n' + '\n'.join(missing)
+
+def test_late_pictures_and_empty_promises_are_seen():
+    "Planted: a page without a picture, one after a long cell, one after a folded cell; a colon with nothing below it, with hidden code, with another function."
+    text = lambda s: dict(cell_type='markdown', source=s)
+    code = lambda s, *outputs: dict(cell_type='code', source=s, outputs=list(outputs))
+    plot, long = dict(data={'image/png': ''}), 'x = 1\n'*60
+    assert height_before_a_picture([text('# A page'), code(long)]) is None
+    assert height_before_a_picture([text('# A page'), code(long), code('plot()', plot)]) > 900 > height_before_a_picture([code('#| code-fold: true\n' + long), code('plot()', plot)])
+    define, hidden, draw = code('#| export\ndef draw(): pass'), code('#| hide\ndraw()'), code('draw()')
+    promise = text('A stroke. `draw` makes it:')
+    assert announced_and_not_there([promise, draw]) == announced_and_not_there([define, promise, code('# so\ndraw()')]) == announced_and_not_there([promise, define]) == []
+    for below in ([], [hidden], [text('More.'), draw], [code('erase()')]): assert announced_and_not_there([define, promise, *below])
