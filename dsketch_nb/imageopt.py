@@ -64,6 +64,7 @@ class Settings:
         lines:int=0, # how many straight segments
         beziers:int=0, # how many cubic Bézier curves
         crs:int=0, # how many Catmull-Rom splines
+        shapes:int=0, # how many filled shapes, closed outlines of four cubics
         crs_points:int=2, # points that a spline passes through
         compose:str='ink', # ink (multiplies, order-free) or paint (covers, later strokes on top)
         # the bare canvas: a colour's name, #rrggbb, or mean for the image's mean colour
@@ -149,6 +150,12 @@ PRESETS = {
     'plotter': dict(
         loss='BlurredMSELoss', blur_sigma=2.0, invert=True, max_side=384, lines=2500, iters=300,
         start='edges', init_sigma2=0.3, final_sigma2=0.3, final_lr=0.1,
+    ),
+    'shapes': dict(
+        compose='paint', paper='mean', colour=True, max_side=384, shapes=500, iters=500,
+        start='edges', init_sigma2=4.0, final_sigma2=0.16, sigma2_factor=0.7, sigma2_step=35,
+        opacity=0.9, opt_opacity=True, colour_lr=0.03, betas=(0.9, 0.95), final_lr=0.05,
+        reseed=0.08,
     ),
     'paper': {},
 }

@@ -24,7 +24,8 @@ from .runs import Callback, WidthSchedule, check_same, optimiser_state, read_ten
 from .runs import reading, restore_optimiser, torch_threads, write_tensors
 from .scene import Scene
 from .losses import Loss, blur
-from .placement import half_extent, random_params, redrawable, removal_cost, strokes_along
+from .placement import half_extent, random_params, redrawable, removal_cost
+from .placement import start_length, strokes_along
 
 # %% ../nbs/15_optimise.ipynb #cf00bbd3
 def aim_of(
@@ -475,8 +476,11 @@ class Reseed(Callback):
             if not k or not redrawable(g): continue
             idle, kept = cost.argsort().split([k, len(g) - k])
             o.reorder(g, torch.cat([kept.sort().values, idle]))
-            params, colour = strokes_along(g.kind, k, o.aim, wrong, self.g,
-                                           crs_points=g.params.shape[1] - 2)
+            # shapes begin large and get smaller, as what is missed does
+            length = start_length(g.kind, o.aim, len(g))*(1 - .7*o.done)
+            if not g.rule: length = 10.
+            params, colour = strokes_along(g.kind, k, o.aim, wrong, self.g, length,
+                                           g.params.shape[1] - 2)
             o.renew(g, slice(len(g) - k, None), params=params, colour=colour,
                     sigma2=o.width_now(g, self.sigma2), alpha=self.opacity)
 
