@@ -50,6 +50,10 @@ def _alike(input, target, who):
             ' least 1'
         )
 
+def _check_dim(dim):
+    if dim in (1, 2, 3): return
+    raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
+
 # %% ../nbs/10_losses.ipynb #4cbfc49c
 class Loss(nn.Module, ByName, family='loss'):
     """Compares two batches of images `[B, C, *S]`, values in [0, 1]. A subclass is
@@ -222,10 +226,7 @@ def blur(
     dim:int=2, # how many of the last axes are space: 1, 2 or 3
 )->Tensor: # as x
     "Separable Gaussian blur, zeros outside the image."
-    if dim not in (1, 2, 3):
-        raise ValueError(
-            f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space'
-        )
+    _check_dim(dim)
     if x.dim() < dim:
         raise ValueError(
             f'a tensor of shape {list(x.shape)} has fewer than dim={dim} axes: give'
@@ -320,10 +321,7 @@ def gaussian_pyramid(
     Lindeberg 1994).
     """
     sigmas = pyramid_sigmas(octaves, intervals, init_sigma)
-    if dim not in (1, 2, 3):
-        raise ValueError(
-            f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space'
-        )
+    _check_dim(dim)
     if downsample: _check_octaves(x, octaves, dim)
     levels = [x]
     for i in range(octaves*intervals):
@@ -569,10 +567,7 @@ def ink_coordinates(
     dim:int=2, # axes of space
 )->Tensor: # [n, dim] in pixels
     "Where the ink is, relative to its own centre of mass."
-    if dim not in (1, 2, 3):
-        raise ValueError(
-            f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space'
-        )
+    _check_dim(dim)
     if image.numel() != math.prod(image.shape[-dim:]):
         raise ValueError(
             f'image of shape {list(image.shape)}: expected one image of {dim}'
