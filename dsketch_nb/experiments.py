@@ -265,7 +265,7 @@ class Measures:
 def classifier_for(
     data:DataSet,
     weights=None, # of a classifier; None: what comes with the package for this data set
-    model:str=None, # the class that it should be of
+    model:str|None=None, # the class that it should be of
 )->nn.Module: # or None
     "A classifier for this data set."
     if weights is None:
@@ -355,7 +355,7 @@ def draw_pictures(
     sigma2:float|None=None, # squared width of the strokes in squared grid units; none: as trained
     profile:str='plain', # plain, soft, closest or fitted: as for Scene.to_svg
     scale:float=10., # pixels of the drawing a pixel that the network sees
-    device:str=None, # torch device; none: cuda if there
+    device:str|None=None, # torch device; none: cuda if there
 )->list: # the SVG files
     "Answer each image with an SVG of strokes."
     model = load(

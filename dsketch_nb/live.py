@@ -24,7 +24,7 @@ from .widgets import Picture, control
 def curve_svg(
     losses:list, # [(iteration, loss), ...]
     marks:list=(), # [(iteration, words), ...] what was changed on the way
-    at:int=None, # an iteration to point at
+    at:int|None=None, # an iteration to point at
     size:tuple=(300, 170), # (width, height) in pixels
 )->str: # an <svg> for an HTML page
     "A loss as it falls."

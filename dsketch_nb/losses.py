@@ -485,7 +485,7 @@ def hard_raster(
     strokes:Tensor, # [*, N, ...] parameters, as edt2 takes them
     grid:Tensor, # [*S, D] centres of the pixels
     # half the width of a line in grid units; None: lines one pixel wide
-    sigma:float=None,
+    sigma:float|None=None,
     edt2=line_edt2, # (parameters, grid) -> squared distances [*, N, *S]
 )->Tensor: # [*, *S] zeros and ones
     "The pixels within `sigma` of a stroke. Carries no gradient."
@@ -531,7 +531,7 @@ def chamfer_line(
     input:Tensor, # [*, N, 2, D] segments of the drawing
     target:Tensor, # [*, M, 2, D] segments of the target
     grid:Tensor, # [*S, D] centres of the pixels
-    sigma:float=None, # half the width of the ink in grid units; None: lines one pixel wide
+    sigma:float|None=None, # half the width of the ink in grid units; None: lines one pixel wide
     symmetric:bool=False, # add the target's distances at the drawing's ink
     reduction:str='mean', # 'mean' over pixels, 'sum', or 'none'
     edt2=line_edt2, # another kind of stroke: (parameters, grid) -> squared distances [*, N, *S]
