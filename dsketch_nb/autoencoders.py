@@ -64,7 +64,7 @@ class Drawing:
 # %% ../nbs/30_autoencoders.ipynb #82fbbd8c
 @patch
 def on_black(self:Drawing,
-    backend:str=None, # as for draw; None chooses
+    backend:str|None=None, # as for draw; None chooses
 )->Tensor: # [B, C, H, W] coverage in [0, 1], before contrast
     "White strokes on black, differentiable in positions and ink."
     if self.canvas is not None and backend is None: return self.canvas
@@ -102,7 +102,7 @@ def _exactly(self:Drawing):
 # %% ../nbs/30_autoencoders.ipynb #711a6ade
 @patch
 def draw(self:Drawing,
-    backend:str=None, # as for draw; None chooses
+    backend:str|None=None, # as for draw; None chooses
 )->Tensor: # [B, C, H, W] in [0, 1], white ink on black
     "The finished images."
     if not 0 < self.contrast < float('inf'):

@@ -268,7 +268,7 @@ def trainer(self:Training,
     config:dict, # what a resumed run must agree on
     output=None, # folder
     callbacks=(), # more of them
-    command:str=None, # the command line, to be kept with the weights
+    command:str|None=None, # the command line, to be kept with the weights
     **instead # other values than these settings', and more of Trainer
 )->Trainer:
     "A `Trainer` with these settings."
@@ -331,7 +331,7 @@ def train_classifier(
     output=None, # folder for configuration, log, checkpoint and weights; None writes nothing
     resume:bool=False, # go on from output
     callbacks=(), # Callbacks
-    command:str=None, # the command line, to be kept with the weights
+    command:str|None=None, # the command line, to be kept with the weights
     **flags # of Training, of the classifier, and of a data set given by name
 )->Trainer: # with model, history, and test: loss and accuracy on the test set
     "Train a classifier and test it."

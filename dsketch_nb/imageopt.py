@@ -56,10 +56,10 @@ def parameter_groups(
 class Settings:
     "How to turn an image into strokes."
     def __init__(self,
-        width:int=None, # scale the image to this many pixels; none: its own width
+        width:int|None=None, # scale the image to this many pixels; none: its own width
         # without a width: scale a larger image down to this many pixels on its longer
         # side
-        max_side:int=None,
+        max_side:int|None=None,
         points:int=0, # how many points
         lines:int=0, # how many straight segments
         beziers:int=0, # how many cubic Bézier curves
@@ -77,14 +77,14 @@ class Settings:
         sigma2_factor:float=.5, # sigma2 is multiplied by this
         sigma2_step:int=100, # every so many iterations
         opt_sigma2:bool=False, # learn a width for each stroke instead
-        sigma2_lr:float=None, # learning rate of the widths (of log sigma); none: --lr
+        sigma2_lr:float|None=None, # learning rate of the widths (of log sigma); none: --lr
         restarts:bool=False, # draw strokes anew whose learned width vanishes in the first half
         # eight times on the way, move this share of the strokes, those worth least, to
         # where they are missed
         reseed:float=0.,
         colour:bool=False, # learn a colour for each stroke; otherwise black ink and a grey target
-        colour_lr:float=None, # learning rate of colours and opacities; none: --lr
-        opacity:float=None, # of each stroke at the start; none: 1, and not learned
+        colour_lr:float|None=None, # learning rate of colours and opacities; none: --lr
+        opacity:float|None=None, # of each stroke at the start; none: 1, and not learned
         opt_opacity:bool=False, # learn an opacity for each stroke
         invert:bool=False, # grey: dark becomes ink; otherwise bright does
         invert_sketch:bool=False, # show the loss the drawing's negative
@@ -95,7 +95,7 @@ class Settings:
         lr:float=1e-2, # learning rate
         final_lr:float=1., # learning rates fall along a cosine to this part of themselves
         seed:int=1, # same seed, same machine, same result
-        device:str=None, # torch device; none: cuda if there
+        device:str|None=None, # torch device; none: cuda if there
     ):
         store_attr()
         _check_settings(self)
@@ -311,7 +311,8 @@ def _shows(preset):
 def imageopt(
     image, # what load_picture takes: a file, sample:china, a PIL image, ...
     loss=None, # a loss, or its name (whose options may follow); None: the preset's
-    preset:str=None, # where defaults come from: paint, lines, sketch, plotter, paper
+    # where defaults come from: paint, lines, sketch, plotter, paper
+    preset:str|None=None,
     callbacks=(), # more Callbacks
     init=None, # start from these strokes: a Scene, or a file, .svg or .safetensors
     # refuse an init .svg with a value that cannot be read, instead of leaving it out

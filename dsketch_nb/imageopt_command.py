@@ -170,7 +170,7 @@ def imageopt_folder(
     images, # files, folders, patterns or samples
     output, # folder for NAME.png, .pdf, .svg, .safetensors of each, and results.csv
     loss=None, # name of a loss; none: the preset's
-    preset:str=None, # as for imageopt
+    preset:str|None=None, # as for imageopt
     resume:bool=False, # go on with what a run with the same settings left in output
     checkpoint_steps:int=100, # iterations after which an unfinished image is kept, to be resumed
     transparent:bool=False, # no sheet of paper behind PNG, PDF and SVG

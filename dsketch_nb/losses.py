@@ -50,6 +50,10 @@ def _alike(input, target, who):
             ' least 1'
         )
 
+def _check_dim(dim):
+    if dim in (1, 2, 3): return
+    raise ValueError(f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space')
+
 # %% ../nbs/10_losses.ipynb #4cbfc49c
 class Loss(nn.Module, ByName, family='loss'):
     """Compares two batches of images `[B, C, *S]`, values in [0, 1]. A subclass is
@@ -222,10 +226,7 @@ def blur(
     dim:int=2, # how many of the last axes are space: 1, 2 or 3
 )->Tensor: # as x
     "Separable Gaussian blur, zeros outside the image."
-    if dim not in (1, 2, 3):
-        raise ValueError(
-            f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space'
-        )
+    _check_dim(dim)
     if x.dim() < dim:
         raise ValueError(
             f'a tensor of shape {list(x.shape)} has fewer than dim={dim} axes: give'
@@ -320,10 +321,7 @@ def gaussian_pyramid(
     Lindeberg 1994).
     """
     sigmas = pyramid_sigmas(octaves, intervals, init_sigma)
-    if dim not in (1, 2, 3):
-        raise ValueError(
-            f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space'
-        )
+    _check_dim(dim)
     if downsample: _check_octaves(x, octaves, dim)
     levels = [x]
     for i in range(octaves*intervals):
@@ -487,7 +485,7 @@ def hard_raster(
     strokes:Tensor, # [*, N, ...] parameters, as edt2 takes them
     grid:Tensor, # [*S, D] centres of the pixels
     # half the width of a line in grid units; None: lines one pixel wide
-    sigma:float=None,
+    sigma:float|None=None,
     edt2=line_edt2, # (parameters, grid) -> squared distances [*, N, *S]
 )->Tensor: # [*, *S] zeros and ones
     "The pixels within `sigma` of a stroke. Carries no gradient."
@@ -533,7 +531,7 @@ def chamfer_line(
     input:Tensor, # [*, N, 2, D] segments of the drawing
     target:Tensor, # [*, M, 2, D] segments of the target
     grid:Tensor, # [*S, D] centres of the pixels
-    sigma:float=None, # half the width of the ink in grid units; None: lines one pixel wide
+    sigma:float|None=None, # half the width of the ink in grid units; None: lines one pixel wide
     symmetric:bool=False, # add the target's distances at the drawing's ink
     reduction:str='mean', # 'mean' over pixels, 'sum', or 'none'
     edt2=line_edt2, # another kind of stroke: (parameters, grid) -> squared distances [*, N, *S]
@@ -569,10 +567,7 @@ def ink_coordinates(
     dim:int=2, # axes of space
 )->Tensor: # [n, dim] in pixels
     "Where the ink is, relative to its own centre of mass."
-    if dim not in (1, 2, 3):
-        raise ValueError(
-            f'dim is {dim!r}: expected 1, 2 or 3, the number of axes of space'
-        )
+    _check_dim(dim)
     if image.numel() != math.prod(image.shape[-dim:]):
         raise ValueError(
             f'image of shape {list(image.shape)}: expected one image of {dim}'

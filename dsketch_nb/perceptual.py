@@ -25,7 +25,7 @@ def fetch_weights(
     url:str, # of the file; its name may end in the start of its SHA-256, or its folder be all of it
     folder:str|Path=None, # where to keep it; None: PyTorch's own, torch.hub.get_dir()/checkpoints
     timeout:float=10., # seconds without an answer
-    md5:str=None, # of the file, where it has no such name
+    md5:str|None=None, # of the file, where it has no such name
 )->Path: # the file on this machine
     "A file of weights, from the folder or else from the network."
     path = Path(folder or Path(torch.hub.get_dir())/'checkpoints') / url.rsplit('/', 1)[1]

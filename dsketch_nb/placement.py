@@ -196,7 +196,7 @@ def random_scene(
     crs_points:int=2,
     sigma2:float=.3025, # squared width in squared pixels
     colour:bool=False, # an RGB for each stroke; otherwise black
-    opacity:float=None, # in [0, 1]; None is 1, and no parameter
+    opacity:float|None=None, # in [0, 1]; None is 1, and no parameter
     # [C, H, W] lie along the edges of this image, in its colours; None: anywhere, in any
     # colour
     like:Tensor=None,

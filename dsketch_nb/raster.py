@@ -31,7 +31,7 @@ def pixel_pitch(
 # %% ../nbs/00_raster.ipynb #558720f7
 def pixel_grid(
     *shape:int, # cells along each axis, rows first: (n,), (height, width) or (depth, height, width)
-    pitch:float=None, # grid units between centres; None takes `pixel_pitch(*shape)`
+    pitch:float|None=None, # grid units between centres; None takes `pixel_pitch(*shape)`
     dtype:torch.dtype=None, # None takes torch's default
     device=None, # where the grid lives; None takes torch's default
 )->Tensor: # [*shape, D], the centre of each cell, (row, col) in 2-D

@@ -396,7 +396,7 @@ def claimed(
 
 # %% ../nbs/04_runs.ipynb #94139cb1
 def torch_device(
-    name:str=None, # such as 'cpu', 'cuda' or 'cuda:1'; None: 'cuda' if there, otherwise 'cpu'
+    name:str|None=None, # such as 'cpu', 'cuda' or 'cuda:1'; None: 'cuda' if there, otherwise 'cpu'
 )->torch.device:
     "A device that is there."
     try: device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
@@ -541,7 +541,7 @@ def accelerator():
 
 @contextmanager
 def torch_threads(
-    n:int=None, # how many; None changes nothing
+    n:int|None=None, # how many; None changes nothing
 ):
     """PyTorch's threads within the block: one where `draw` works, which has threads of its own
     that the others would fight.

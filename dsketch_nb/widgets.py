@@ -169,7 +169,7 @@ class Playground(ipywidgets.VBox):
         width:int=400, # the picture is enlarged to about this many pixels across
         # what the picture shows, for those who cannot see it; None takes the first line
         # of f's docstring
-        alt:str=None,
+        alt:str|None=None,
         # the control that a page without a kernel keeps pictures for; '' takes the first,
         # None keeps one still
         sweep:str='',
@@ -497,7 +497,7 @@ class Player(anywidget.AnyWidget):
 @patch
 def __init__(self:Player,
     frames:list, # pictures of one size, each anything that to_image takes
-    captions:list=None, # a line for each picture; None counts them
+    captions:list|None=None, # a line for each picture; None counts them
     fps:float=8., # pictures a second
     width:int=400, # pictures are enlarged to about this many pixels across
     label:str='a film', # what it shows, read out by screen readers

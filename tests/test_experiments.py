@@ -13,7 +13,8 @@ from sklearn.datasets import load_digits
 from dsketch_nb.autoencoders import Decoder, Encoder
 from dsketch_nb.data import DataSet, Digits
 from dsketch_nb.drawing_pad import DrawingPad, answer_pen, in_colours, pen_image, sharp_image
-from dsketch_nb.experiments import about_autoencoder, centred_ink, draw_pictures, load, main, read_picture, train_autoencoder
+from dsketch_nb.experiments import about_autoencoder, draw_pictures, load, main, train_autoencoder
+from dsketch_nb.from_paper import centred_ink, read_picture
 from dsketch_nb.runs import provided
 from dsketch_nb.training import Callback, save_weights
 

@@ -7,7 +7,8 @@ import nbformat, pytest, torch
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from dsketch_nb.live import LiveOptimiser, LiveRun, Runner, Thinned, curve_svg
+from dsketch_nb.live import LiveOptimiser, curve_svg
+from dsketch_nb.live_run import LiveRun, Runner, Thinned
 from dsketch_nb.scene import Scene
 from dsketch_nb.stills import png
 
@@ -280,7 +281,7 @@ def test_settings_change_a_run_that_goes_on():
     assert [text for _, text in r.run.marks] == ['lines 50', 'sigma2 4', 'lr 0.05', 'PyrMSELoss', 'paint', 'lines 10']
 
 def test_python_ends_while_it_runs():
-    code = ("from dsketch_nb.live import LiveRun, Runner\n"
+    code = ("from dsketch_nb.live_run import LiveRun, Runner\n"
             "r = Runner(LiveRun('sample:china', width=48, lines=30)); r.step().result(); r.start(10**9)\nprint('ends')")
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stdout == 'ends\n' and 'Traceback' not in done.stderr and 'Fatal' not in done.stderr, done.stderr

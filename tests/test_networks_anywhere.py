@@ -14,7 +14,8 @@ from dsketch_nb.classifiers import MnistCNN, load_classifier, train_classifier, 
 from dsketch_nb.data import Digits, Folder, Split, augmented, centred, hold_out, scaled
 from dsketch_nb.decoders import SinglePassMaskedLineDecoder, SinglePassSimpleLineDecoder
 from dsketch_nb.encoders import SimpleMLPEncoder
-from dsketch_nb.experiments import Reconstruction, ink_distances, load, read_picture, train_autoencoder
+from dsketch_nb.experiments import Reconstruction, ink_distances, load, train_autoencoder
+from dsketch_nb.from_paper import read_picture
 from dsketch_nb.runs import seeded
 from dsketch_nb.training import Trainer, evaluate, save_weights
 

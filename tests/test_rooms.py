@@ -44,6 +44,14 @@ def test_rooms_import_only_from_below():
     "So there is no circle, and the order of the numbers is an order of reading."
     assert {m: bad for m, s in modules().items() if (bad := upwards(m, s, ROOMS))} == {}
 
+MOST_LINES = 600
+LARGER = {'compiled', 'draw'}    # loops that numba compiles as one; draw is being cut
+
+def test_a_room_is_a_page_that_one_can_read():
+    "A module that grows beyond this is two ideas: cut it where a room ends, and give each a page."
+    lines = {p.stem: len(p.read_text(encoding='utf-8').splitlines()) for p in (root/'dsketch_nb').glob('*.py')}
+    assert {m: n for m, n in lines.items() if n > MOST_LINES and m not in LARGER | {'_modidx'}} == {}
+
 def test_the_check_sees():
     rooms = {'low': '01', 'here': '05', 'high': '07'}
     bad = 'from .low import a\ndef f():\n    from .high import b\n    import dsketch_nb.nowhere\nfrom . import here'
@@ -86,7 +94,7 @@ LONGER = {'00_raster': 1,
  '04_runs': 7,
  '05a_css': 1,
  '06_svg': 13,
- '07_widgets': 27,
+ '07_widgets': 25,
  '08_sharp': 2,
  '09_pictures': 1,
  '10_losses': 2,
