@@ -4,8 +4,8 @@ python benchmarks/icons.py [FILE.svg ...] [--only strokes fills tests] [--count 
 
 Each file is read with `Scene.from_svg`, written with `to_svg()`, and both are shown by resvg, 100 pixels wide on white. Right: the ink is within 3 % of the file's, and the picture within
 28 dB. Named: it is not, and `.lost` says what is missing. Silent: it is not, and nothing is said. Refused: no scene, an error. The kinds of files: 150 icons of strokes (lucide-static,
-@tabler/icons), 150 of fills (@tabler/icons, @mdi/svg), which a scene has none of yet, and 100 of the files that picosvg is tested with; versions are pinned, and the choice is always
-the same. Files of fills are judged once more with every fill drawn as a line, since a fill that is named hides all else. They are fetched by `npm pack` and `pip download` into a temporary folder that is deleted afterwards. Files of your own are judged in place of these.
+@tabler/icons), 150 of fills (@tabler/icons, @mdi/svg), and 100 of the files that picosvg is tested with; versions are pinned, and the choice is always
+the same. Files of fills are judged once more with every fill drawn as a line. They are fetched by `npm pack` and `pip download` into a temporary folder that is deleted afterwards. Files of your own are judged in place of these.
 """
 import argparse, gzip, io, random, re, shutil, subprocess, sys, tarfile, tempfile, warnings
 from collections import Counter

@@ -138,7 +138,8 @@ def to_animated_svg(self:Scene,
     delays, paths = [svg_number(s, 2) for s in start.tolist()], []
     for m in marks:
         d = svg_path(m.stroke, digits)
-        how = ('class', 'dot') if d.endswith('h0') or m.stroke.rule else ('pathLength', '1')
+        at_once = d.endswith('h0') or m.stroke.rule
+        how = ('class', 'dot') if at_once else ('pathLength', '1')
         wait = ('style', f'animation-delay:{delays[m.index]}s')
         pairs = [*mark_attributes(m).items(), how, wait]
         paths.append(f'<path{svg_attributes(pairs)} d="{d}"/>')
@@ -167,6 +168,7 @@ def cut_polylines(
     a, b = (torch.take_along_dim(x, k[..., None], 1) for x in (vertices, step))
     return torch.where((along <= cut)[..., None], vertices, a + t[..., None]*b)
 
+# %% ../nbs/13_animation.ipynb #anim0011
 @patch
 @torch.no_grad()
 def drawn_until(self:Scene,

@@ -79,8 +79,7 @@ class Settings:
         opt_sigma2:bool=False, # learn a width for each stroke instead
         sigma2_lr:float|None=None, # learning rate of the widths (of log sigma); none: --lr
         restarts:bool=False, # draw strokes anew whose learned width vanishes in the first half
-        # eight times on the way, move this share of the strokes, those worth least, to
-        # where they are missed
+        # eight times on the way, move this share of the strokes to where they are missed
         reseed:float=0.,
         colour:bool=False, # learn a colour for each stroke; otherwise black ink and a grey target
         colour_lr:float|None=None, # learning rate of colours and opacities; none: --lr

@@ -69,7 +69,8 @@ def hatching(
 def _lines_of(stroke, within, hatch, angles):
     "The lines that a pen draws for a stroke or a filled shape."
     if not stroke.rule: return [chords(stroke, within)]
-    outlines = [chords(stroke._replace(path=p), within) for p in (stroke.path, *stroke.more)]
+    outlines = [chords(stroke._replace(path=p), within)
+                for p in (stroke.path, *stroke.more)]
     if hatch is None: return outlines
     dark = (1 - np.dot(stroke.colour, (.299, .587, .114)))*stroke.alpha
     use = angles[:max(math.ceil(dark*len(angles)), 1)]
@@ -122,7 +123,7 @@ def _band(stroke, line):
     "The area that a stroke covers, in pixels."
     import shapely
     width = stroke.sigma*(2 if stroke.point else math.sqrt(math.pi))
-    if stroke.rule: return shapely.make_valid(shapely.Polygon(line)) if len(line) > 3 else shapely.Point()
+    if stroke.rule and len(line) > 3: return shapely.make_valid(shapely.Polygon(line))
     shape = shapely.LineString(line) if len(line) > 1 else shapely.Point(line[0])
     return shapely.buffer(shape, width/2)
 
@@ -422,7 +423,7 @@ def plot_svg(
     chord_error:float=.05, # the largest distance between a curve and its chords, in mm
     hide:bool=False, # leave out what later strokes cover; needs shapely
     hatch:float|None=None, # mm between the lines that fill shapes; None leaves outlines
-    # degrees from the rows of the lines that fill shapes; darker shapes get more of them
+    # degrees from the rows of the lines that fill shapes; darker ones get more of them
     angles:tuple=(45., 135.),
 )->str: # an SVG document
     "A drawing for a plotter, a layer for each pen, nothing beyond the sheet."
@@ -432,7 +433,9 @@ def plot_svg(
     mm = plot_width/scene.width
     height, layers, cut = scene.height*mm, [], 0
     hatch = None if hatch is None else hatch/mm
-    found = pen_lines(scene, pens, within=chord_error/mm, hide=hide, hatch=hatch, angles=angles)
+    found = pen_lines(
+        scene, pens, within=chord_error/mm, hide=hide, hatch=hatch, angles=angles
+    )
     for i, (name, lines) in enumerate(found.items(), 1):
         lines, more = _on_sheet([p*mm for p in lines], plot_width, height, mm)
         cut += more

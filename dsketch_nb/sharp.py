@@ -210,7 +210,8 @@ def sharpened(
     "A copy whose widths, opacities and colours are fitted, so that its plain strokes show `scene`."
     whole_number(iters, 'iters', 0)
     if any(g.rule for g in scene.groups):
-        raise ValueError("profile 'fitted' fits strokes, and this scene has fills: use 'plain' or 'closest'")
+        raise ValueError("profile 'fitted' fits strokes, and this scene has fills: "
+                         "use 'plain' or 'closest'")
     out = scene.copy()
     if not len(scene): return out
     seen = scene.draw().clamp(0, 1).expand(3, -1, -1)

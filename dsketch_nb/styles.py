@@ -17,7 +17,8 @@ from .css import LIMITS, NUMBER, check_brackets, refuse, split_tokens, without_s
 # %% ../nbs/05c_styles.ipynb #5dd19aa9
 INHERITED = {
     'stroke': 'none', 'stroke-width': 1.0, 'stroke-opacity': 1.0, 'fill': 'black',
-    'fill-opacity': 1.0, 'fill-rule': 'nonzero', 'stroke-linecap': 'butt', 'stroke-linejoin': 'miter',
+    'fill-opacity': 1.0, 'fill-rule': 'nonzero',
+    'stroke-linecap': 'butt', 'stroke-linejoin': 'miter',
     'color': 'black', 'stroke-dasharray': 'none', 'visibility': 'visible',
     'marker-start': 'none', 'marker-mid': 'none', 'marker-end': 'none',
     'font-size': 16.0,

@@ -189,11 +189,9 @@ def paint(self:Reader, element, kind, here):
         if m := re.match(r'(?i)url\(([^)]*)\)\s*(.*)', text):
             found = self.gradient_mean(_name_in(m[1]).strip(), here)
             if kind == 'stroke' or self.outline or self.fills:
-                self.lose(
-                    element,
-                    f"{kind} {text[:40]}, drawn in"
-                    f" {'its mean colour' if found else 'its fallback colour' if m[2] else 'no colour: left out'}",
-                )
+                other = 'its fallback colour' if m[2] else 'no colour: left out'
+                shown = 'its mean colour' if found else other
+                self.lose(element, f"{kind} {text[:40]}, drawn in {shown}")
             if found is None:
                 found = (
                     colour(m[2], current)
@@ -284,16 +282,20 @@ def filled(self:Reader, element, tag, here, fill, stroke, subpaths):
         )
 
 # %% ../nbs/06_svg.ipynb #c9523030
+#| exports
+
+# %% ../nbs/06_svg.ipynb #svgfill2
 SOFTNESS = .4 # of the edges of fills, in pixels: about what a renderer shows
 
 def _closed(s, curved):
     "An outline that ends where it begins: corners, or control points of joined cubics."
     p = s.points
-    if not curved: return p[:-1] if len(p) > 1 and np.abs(p[0] - p[-1]).max() < 1e-9 else p
+    whole = np.abs(p[0] - p[-1]).max() < 1e-9
+    if not curved: return p[:-1] if whole and len(p) > 1 else p
     if not s.curved:
         thirds = np.linspace(p[:-1], p[1:], 4)[:3].swapaxes(0, 1).reshape(-1, 2)
         p = np.concatenate([thirds, p[-1:]])
-    if np.abs(p[0] - p[-1]).max() < 1e-9: return p
+    if whole: return p
     return np.concatenate([p, np.linspace(p[-1], p[0], 4)[1:]])
 
 @patch
@@ -303,7 +305,7 @@ def add_fill(self:Reader, element, subpaths, fill, here):
     for corners in here.windows:
         normals, offsets = polygon_edges(corners)
         far = [s.points @ normals.T - offsets for s in subpaths]
-        if any((d <= 0).all(0).any() for d in far) and all((d <= 0).all(0).any() for d in far): return
+        if far and all((d <= 0).all(0).any() for d in far): return
         if any((d < -1e-6).any() for d in far):
             self.lose(element, 'a fill, not cut at the edge of an inner viewport')
     rule, alpha = here.style['fill-rule'].strip().lower(), fill[1]*here.opacity
@@ -311,9 +313,11 @@ def add_fill(self:Reader, element, subpaths, fill, here):
     curved = any(s.curved for s in subpaths)
     path, *more = [_closed(s, curved).tolist() for s in subpaths]
     rule = 'evenodd' if rule == 'evenodd' else 'nonzero'
-    self.strokes.append(Stroke(path, curved, False, SOFTNESS, fill[0], alpha, rule, tuple(more)))
+    paint = SOFTNESS, fill[0], alpha, rule
+    self.strokes.append(Stroke(path, curved, False, *paint, tuple(more)))
     self.blends['multiply' if here.ink and not any(fill[0]) else here.blend] += 1
 
+# %% ../nbs/06_svg.ipynb #svgfill3
 @patch
 def through_windows(self:Reader, element, subpaths, width, here):
     "What is seen of subpaths through the viewports around; what is cut is named."
@@ -460,13 +464,8 @@ def read_svg(
             raise ValueError(
                 f"its root is <{root.tag.rpartition('}')[2][:40]}>: expected <svg>"
             )
-        lost = found + [
-            (
-                f'<?{target[:40]}?>',
-                'left out: it is another file, and none is ever fetched',
-            )
-            for target in instructions
-        ]
+        elsewhere = 'left out: it is another file, and none is ever fetched'
+        lost = found + [(f'<?{target[:40]}?>', elsewhere) for target in instructions]
         reader = Reader(root, lost, outline, copies, strict, fills)
         reader.size, here = canvas_of(reader, root, size)
         if reader.amount(root, {}) > LIMITS['elements']:

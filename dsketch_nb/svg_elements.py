@@ -56,18 +56,16 @@ class Reader:
         outline:float|None, # width of the outlines of fills in pixels; None: no fills
         copies:int, # of each stroke
         strict:bool, # whether a value that cannot be read is an error
-        fills:bool=True, # whether fills become shapes, where outline does not ask for lines
+        fills:bool=True, # whether fills become shapes, unless outline asks for lines
     ):
-        self.lost, self.outline, self.copies, self.strict = lost, outline, copies, strict
-        self.fills = fills and not outline
+        self.lost, self.outline, self.fills = lost, outline, fills and not outline
+        self.copies, self.strict = copies, strict
         elements = list(root.iter())
         # the first of a name
         self.ids = {e.attrib['id']: e for e in reversed(elements) if 'id' in e.attrib}
         self.names = {
-            e: (
-                f"{svg_tag(e) or 'element'} "
-                + (f"#{e.attrib['id'][:40]}" if 'id' in e.attrib else str(i))
-            )
+            e: f"{svg_tag(e) or 'element'} "
+            + (f"#{e.attrib['id'][:40]}" if 'id' in e.attrib else str(i))
             for i, e in enumerate(elements)
         }
         self.given = cascade(root, _sheets(elements, lost), lost)

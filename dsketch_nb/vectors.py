@@ -78,8 +78,10 @@ def strokes(self:Scene)->list: # of Stroke, in drawing order
     return out
 
 # %% ../nbs/05b_vectors.ipynb #929d512d
-def _kind_of(s): return (('polygons', 'shapes')[s.curved] if s.rule else 'points' if s.point else 'beziers' if s.curved else
-                         'segments' if len(s.path) == 2 else 'polylines')
+def _kind_of(s):
+    if s.rule: return ('polygons', 'shapes')[s.curved]
+    return ('points' if s.point else 'beziers' if s.curved else
+            'segments' if len(s.path) == 2 else 'polylines')
 
 @patch(cls_method=True)
 def from_strokes(cls:Scene,
@@ -108,7 +110,8 @@ def from_strokes(cls:Scene,
         params = ((xy - half) * scene.pitch).flip(-1).tolist()
         sigma, colour, alpha = (numbers([getattr(s, k) for s in run])
                                 for k in ('sigma', 'colour', 'alpha'))
-        scene.add(kind, params, colour, (sigma*scene.pitch)**2, alpha, None, rule or 'nonzero', paths)
+        sigma2 = (sigma*scene.pitch)**2
+        scene.add(kind, params, colour, sigma2, alpha, None, rule or 'nonzero', paths)
     return scene
 
 # %% ../nbs/05b_vectors.ipynb #a97f025b
@@ -204,7 +207,8 @@ def svg_number(
 
 def _outline(path, curved, digits):
     "A closed outline as SVG writes it, without the repetitions of its last point."
-    points, step = [(svg_number(x, digits), svg_number(y, digits)) for x, y in path], 3 if curved else 1
+    points = [(svg_number(x, digits), svg_number(y, digits)) for x, y in path]
+    step = 3 if curved else 1
     while len(points) > step and set(points[-step - 1:]) == {points[-1]}: points = points[:-step]
     first, *rest = map(' '.join, points)
     return f"M{first}{'C' if curved else ' '}{' '.join(rest)}Z" if rest else ''
@@ -220,6 +224,7 @@ def svg_path(
     if stroke.point or not any(p != first for p in rest): return f'M{first}h0'
     return f"M{first}{'C' if stroke.curved else ' '}{' '.join(rest)}"
 
+# %% ../nbs/05b_vectors.ipynb #vec00011
 def svg_attributes(
     pairs, # of (name, text)
     # pairs that are left out, since they hold already
@@ -393,6 +398,7 @@ def _pdf_path(page, stroke, height):
         if stroke.rule: path.close()
     return path
 
+# %% ../nbs/05b_vectors.ipynb #vec00012
 @patch
 def to_pdf(self:Scene,
     profile:str|Callable='plain', # as for to_svg

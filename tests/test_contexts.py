@@ -60,8 +60,8 @@ CALLS = {
  'scene.Scene': lambda s, _: [Scene(4, 5, paper=.5).to_svg(), numbers(Scene(4, 5, paper='red').draw())], 'scene.Group': lambda s, _: state(Group('points', [[.1, .2]], [.1, .2, .3], .01, .5).float()),
  'scene.Group.vertices': lambda s, _: [numbers(g.vertices()) for g in s.groups], 'scene.Group.path': lambda s, _: [numbers(g.path()) for g in s.groups],
  'scene.Group.choose_chords': lambda s, _: [g.choose_chords(.01) for g in s.groups], 'vectors.Scene._repr_mimebundle_': lambda s, _: s._repr_mimebundle_(),
- 'scene.Kind.random': lambda s, _: [numbers(k().random(3, placement.half_extent(4, 5), generator())) for k in KINDS.values()],
- 'scene.Kind.along': lambda s, _: [numbers(k().along(*s.groups[0].params.detach().unbind(1))) for k in KINDS.values()], 'scene.Kind.within': lambda s, _: numbers(Kind().within(s.groups[0].params, placement.half_extent(4, 5)/2)), 'scene.Kind.scaled': lambda s, _: numbers(Kind().scaled(s.groups[0].params, 2.)),
+ 'kinds.Kind.random': lambda s, _: [numbers(k().random(3, placement.half_extent(4, 5), generator())) for k in KINDS.values()],
+ 'kinds.Kind.along': lambda s, _: [numbers(k().along(*s.groups[0].params.detach().unbind(1))) for k in KINDS.values()], 'kinds.Kind.within': lambda s, _: numbers(Kind().within(s.groups[0].params, placement.half_extent(4, 5)/2)), 'kinds.Kind.scaled': lambda s, _: numbers(Kind().scaled(s.groups[0].params, 2.)),
  'sharp.sharpened': lambda s, _: state(sharp.sharpened(s, 5)),
  'placement.removal_cost': lambda s, _: [numbers(c) for c in placement.removal_cost(s, picture(), generator())], 'placement.half_extent': lambda s, _: numbers(placement.half_extent(4, 5)),
  'placement.image_gradient': lambda s, _: numbers(placement.image_gradient(picture())), 'placement.structure_tensor': lambda s, _: numbers(placement.structure_tensor(picture())),
@@ -78,7 +78,7 @@ CALLS = {
  'svg.Scene.from_svg': lambda s, _: state(Scene.from_svg(s.to_svg())),
 }
 # neither tensors nor scenes go in or come out, or they are checked through those that call them
-PLAIN = {'scene.Kind', 'scene.Points', 'scene.Segments', 'scene.Polylines', 'scene.Beziers', 'scene.CatmullRoms', 'vectors.Stroke', 'vectors.Mark', 'scene.Merged', 'vectors.Page', 'vectors.Profile',
+PLAIN = {'kinds.Kind', 'scene.Points', 'scene.Segments', 'scene.Polylines', 'scene.Beziers', 'scene.CatmullRoms', 'vectors.Stroke', 'vectors.Mark', 'scene.Merged', 'vectors.Page', 'vectors.Profile',
          'vectors.plain_profile', 'vectors.soft_profile', 'vectors.svg_number', 'vectors.svg_path', 'vectors.svg_attributes', 'scene.hex_colour', 'sharp.closest_profile',
          'placement.start_points', 'placement.redrawable', 'placement.check_counts', 'animation.check_film', 'plotter.pen_lines', 'plotter.shortest_path', 'plotter.join_lines', 'plotter.travel'}
 
@@ -90,7 +90,7 @@ def test_the_matrix_is_complete():
             f = getattr(f, '__func__', f)
             if inspect.isfunction(f) and (not k.startswith('_') or k == '_repr_mimebundle_') and k not in ('size', 'extra_repr', 'fits', 'count', 'curved'):
                 owner = inspect.unwrap(f).__module__.split('.')[-1]
-                if f'{owner}.{cls.__name__}.{k}' not in ('scene.Kind.vertices', 'scene.Kind.path', 'scene.Kind.find'): found.add(f'{owner}.{cls.__name__}.{k}')
+                if f'{owner}.{cls.__name__}.{k}' not in ('kinds.Kind.vertices', 'kinds.Kind.path', 'kinds.Kind.find'): found.add(f'{owner}.{cls.__name__}.{k}')
     assert not found - CALLS.keys() - PLAIN, found - CALLS.keys() - PLAIN
 
 def same(a, b):
