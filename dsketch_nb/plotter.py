@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from xml.sax.saxutils import quoteattr
 
 # %% ../nbs/14_plotter.ipynb #5beca5e2
+from .areas import RULES
 from .curves import bezier_chain_to_polyline, chords_needed
 from .runs import replacing
 from .scene import Scene
@@ -47,6 +48,10 @@ def hatching(
     angle:float, # degrees from the rows
 )->list: # of [2, 2], there and back in turn
     "Parallel lines inside of outlines."
+    if not 0 < spacing < math.inf: raise ValueError(f"spacing {spacing} must be above 0")
+    if not -math.inf < angle < math.inf: raise ValueError(f"angle {angle} must be a number of degrees")
+    if rule not in RULES: raise ValueError(f"rule {rule!r} is not one of {', '.join(RULES)}")
+    if not len(outlines): return []
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     turn = np.array([[c, -s], [s, c]])
     a = np.concatenate([p[:-1] @ turn for p in outlines])

@@ -101,7 +101,8 @@ def _rule(kind, rule, paths, n):
                          "pass kind 'polygons' or 'shapes'")
     if rule not in RULES: raise ValueError(f"rule {rule!r} is not one of {', '.join(RULES)}")
     if paths is None: return rule, None
-    paths = torch.as_tensor(paths).long().clone()
+    place = paths.device if isinstance(paths, Tensor) else 'cpu'
+    paths = torch.as_tensor(paths, device=place).long().clone()
     rises = paths.dim() == 1 and len(paths) and (paths.diff() > 0).all()
     if not rises or paths[0] != 0 or paths[-1] != n:
         raise ValueError(f"paths must rise from 0 to the {n} outlines of params: pass "
@@ -279,9 +280,9 @@ def _ends(counts):
 
 def _path_ends(groups):
     "Where each stroke's outlines begin, counted through the groups: [N+1]."
-    counts = [torch.ones(len(g), dtype=torch.long) if g.paths is None else g.paths.cpu().diff()
-              for g in groups]
-    counts = torch.cat(counts)
+    ones = partial(torch.ones, dtype=torch.long, device='cpu')
+    counts = torch.cat([ones(len(g)) if g.paths is None else g.paths.cpu().diff()
+                        for g in groups])
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 def _fill(xs, groups, value, tail=()):

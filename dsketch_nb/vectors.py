@@ -105,7 +105,7 @@ def from_strokes(cls:Scene,
             outlines = [(*p, *p[-1:]*(n - len(p))) for s in run for p in (s.path, *s.more)]
             if kind == 'shapes': outlines = [p[:-1] for p in outlines]
             xy, ends = numbers(outlines), [len(s.more) + 1 for s in run]
-            if any(s.more for s in run): paths = torch.tensor([0, *ends]).cumsum(0)
+            if any(s.more for s in run): paths = torch.tensor([0, *ends], device='cpu').cumsum(0)
         else: xy = numbers([s.path[:1] if s.point else s.path for s in run])
         params = ((xy - half) * scene.pitch).flip(-1).tolist()
         sigma, colour, alpha = (numbers([getattr(s, k) for s in run])

@@ -45,7 +45,16 @@ def written(f):
 def frames(s, tmp): return [np.asarray(f) for f in s.film(.5, fps=6)]
 def state(s): return [numbers(p) for p in s.parameters()]
 
+def filled():
+    "A ring and a shape, whatever the default device and type are."
+    f64 = dict(dtype=torch.float64, device='cpu')
+    ring = torch.tensor([[[-.8, -.8], [-.8, .8], [.8, .8], [.8, -.8]], [[-.3, -.3], [.3, -.3], [.3, .3], [-.3, .3]]], **f64)
+    scene = Scene(4, 5, 'paint').add('polygons', ring, 'red', paths=[0, 2])
+    return scene.add('shapes', KINDS['shapes']().ring(torch.zeros(1, 2, **f64), torch.full((1, 2), .3, **f64)), 'navy')
+
 CALLS = {
+ 'scene.Group.outlines_of': lambda s, _: [numbers(filled().draw()), filled().to_svg(), Scene.from_strokes(filled().strokes(), 4, 5).to_svg(), numbers(filled().groups[0].outlines_of(torch.ones(1, dtype=torch.bool, device='cpu'))[0])],
+ 'kinds.Kind.ring': lambda s, _: [numbers(k().ring(*s.groups[0].params.detach().unbind(1))) for k in KINDS.values()], 'placement.start_length': lambda s, _: placement.start_length('shapes', picture(), 5),
  'scene.Scene.draw': lambda s, _: numbers(s.draw()), 'scene.Scene.forward': lambda s, _: numbers(s((24, 30))), 'scene.Scene.copy': lambda s, _: state(s.copy()),
  'vectors.Scene.strokes': lambda s, _: s.strokes(), 'vectors.Scene.from_strokes': lambda s, _: Scene.from_strokes(s.strokes(), *s.size, s.compose, s.paper).to_svg(),
  'vectors.Scene.marks': lambda s, _: s.marks('soft'), 'scene.Scene.merged': lambda s, _: [numbers(x) for x in s.merged()], 'scene.Scene.view': lambda s, _: s.view(30),
