@@ -93,6 +93,9 @@ def start_length(
     n:int, # how many there are
 )->float: # pixels, as strokes_along takes it
     "Shapes are as long as lets them cover the image; other strokes 10 pixels."
+    whole_number(n, 'n')
+    if image.dim() != 3 or not image.numel():
+        raise ValueError(f"image of shape {tuple(image.shape)} is expected to be [C, H, W]")
     if kind != 'shapes': return 10.
     # ellipses half as wide as long, of three times the image's area
     return max(2*math.sqrt(6*image.shape[1]*image.shape[2]/(math.pi*n)), 3.)

@@ -48,10 +48,14 @@ def hatching(
     angle:float, # degrees from the rows
 )->list: # of [2, 2], there and back in turn
     "Parallel lines inside of outlines."
-    if not 0 < spacing < math.inf: raise ValueError(f"spacing {spacing} must be above 0")
-    if not -math.inf < angle < math.inf: raise ValueError(f"angle {angle} must be a number of degrees")
-    if rule not in RULES: raise ValueError(f"rule {rule!r} is not one of {', '.join(RULES)}")
+    if rule not in RULES:
+        raise ValueError(f"rule {rule!r} is not one of {', '.join(RULES)}")
+    if not -math.inf < angle < math.inf:
+        raise ValueError(f"angle {angle} must be a number of degrees")
     if not len(outlines): return []
+    size = max(float(np.abs(p).max()) for p in outlines)
+    if not size*1e-5 <= spacing < math.inf:
+        raise ValueError(f"spacing {spacing} must be above 0, not a hair of the outlines' size")
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     turn = np.array([[c, -s], [s, c]])
     a = np.concatenate([p[:-1] @ turn for p in outlines])
