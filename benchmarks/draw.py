@@ -156,7 +156,7 @@ def touched(case):
     "Stroke-pixel pairs within reach: what has to be computed whatever one does."
     import torch
     from dsketch_nb.curves import polyline_edt2
-    from dsketch_nb.draw import squared_reach
+    from dsketch_nb.pairs import squared_reach
     from dsketch_nb.raster import pixel_grid
     params, _, pitch = inputs(case)
     grid = pixel_grid(*case.size)

@@ -20,7 +20,8 @@ from .simd import count, ink_and_rest, jit_kernel, lanes, load, some, store, tot
 from dsketch_nb.compiled_areas import (
     Areas, cover_cells, find_pieces, find_rows, find_spans, pull_edges,
 )
-from .draw import THREADS, number_bounds, check_values, squared_reach, refuse
+from .pairs import squared_reach
+from .strokes import THREADS, number_bounds, check_values, refuse
 
 # %% ../nbs/02a_compiled.ipynb #70b3e103
 # a segment is a row of numbers, in pixels: where it begins; its direction and length; from pixels

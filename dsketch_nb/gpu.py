@@ -13,7 +13,8 @@ import triton
 import triton.language as tl
 
 # %% ../nbs/02b_gpu.ipynb #4fe8a427
-from .draw import number_bounds, check_values, squared_reach, refuse
+from .pairs import squared_reach
+from .strokes import number_bounds, check_values, refuse
 
 # %% ../nbs/02b_gpu.ipynb #d6f21764
 # pixels along a tile's side; a power of 2, and a guess: never timed

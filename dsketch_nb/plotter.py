@@ -55,7 +55,7 @@ def hatching(
     if not len(outlines): return []
     size = max(float(np.abs(p).max()) for p in outlines)
     if not size*1e-5 <= spacing < math.inf:
-        raise ValueError(f"spacing {spacing} must be above 0, not a hair of the outlines' size")
+        raise ValueError(f"spacing {spacing} must be above 0, and not a hair: try 1")
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     turn = np.array([[c, -s], [s, c]])
     a = np.concatenate([p[:-1] @ turn for p in outlines])

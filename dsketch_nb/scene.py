@@ -23,7 +23,8 @@ from safetensors.torch import save as to_bytes
 # %% ../nbs/05_scene.ipynb #ec08f694
 from .command import whole_number
 from .curves import chords_needed
-from .draw import COMPOSE, draw
+from .draw import draw
+from .strokes import COMPOSE
 from .areas import RULES
 from .raster import pixel_pitch
 from .runs import check_suffix, read_safetensors, reading, replacing

@@ -15,7 +15,8 @@ import torch
 
 # %% ../nbs/08_sharp.ipynb #2352e605
 from .command import whole_number
-from .draw import squared_reach, touched_pairs, as_strokes
+from .pairs import squared_reach, touched_pairs
+from .strokes import as_strokes
 from .jit import jit
 from .scene import Scene
 from .vectors import HAIRLINE, PROFILES, Profile, plain_profile

@@ -1,5 +1,5 @@
 """`python tests/fresh.py FOLDER`: nbdev_test, which keeps the pictures that the pages make as it runs them; and the comparison with those that are committed."""
-import base64, io, json, os, sys
+import base64, contextlib, importlib, io, json, os, pkgutil, sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,9 +24,31 @@ def pictures(cells):
     found = {c['id']: [''.join(o['data']['image/png']) for o in c.get('outputs', []) if 'image/png' in o.get('data', {})] for c in cells if c['cell_type'] == 'code'}
     return {k: v for k, v in found.items() if v}
 
+_methods = {}
+
+def _of_the_package(f):
+    "Does a method come from a module of ours, and not from a page's cell?"
+    f = getattr(f, 'fget', None) or getattr(f, '__func__', f)
+    return 'get_ipython' not in getattr(f, '__globals__', {})
+
+def as_the_package_says():
+    "Take back what pages have patched into classes of the package."
+    if not _methods:
+        # a method that a page replaces before its own is known could not be given back
+        for module in pkgutil.iter_modules([str(root/'dsketch_nb')]):
+            with contextlib.suppress(ImportError): importlib.import_module(f'dsketch_nb.{module.name}')
+    classes = {v for m, module in list(sys.modules.items()) if m.startswith('dsketch_nb.') for v in vars(module).values() if isinstance(v, type) and v.__module__.startswith('dsketch_nb.')}
+    for cls in classes:
+        known = _methods.setdefault(cls, {})
+        for k, f in list(vars(cls).items()):
+            if _of_the_package(f): known[k] = f
+            elif k in known: setattr(cls, k, known[k])
+            else: delattr(cls, k)
+
 def as_in_a_fresh_kernel():
     "One process runs many pages: what one of them has set for all must not show in the next one's pictures."
     import matplotlib, torch
+    as_the_package_says()
     matplotlib.rcdefaults()
     torch.manual_seed(67280421310721)                            # the seed that torch begins with
     torch.set_default_dtype(torch.float32)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 
-from dsketch_nb import compiled, draw as draw_room
+from dsketch_nb import compiled
 from dsketch_nb.areas import RULES, area_coverage, edge_coverage, exact_area, filled_boundary, is_inside, signed_distance, winding_number
 from dsketch_nb.draw import draw
+from dsketch_nb.strokes import COMPOSE
 from dsketch_nb.raster import pixel_grid, pixel_pitch
 
 shapely = pytest.importorskip('shapely', reason="no shapely: pip install 'dsketch_nb[dev]'")
@@ -234,7 +235,7 @@ def drawing(compose, backend, dtype=torch.float64, seed=0, fill=('nonzero', None
     weight = torch.rand(out.shape, generator=g, **f64).to(dtype)
     return [out.detach(), *torch.autograd.grad((out*weight).sum(), [v, s2, a, *more.values()])]
 
-@pytest.mark.parametrize('compose', draw_room.COMPOSE)
+@pytest.mark.parametrize('compose', COMPOSE)
 def test_backends_agree(compose):
     for seed in range(100 if LONG else 6):
         for more in (dict(), dict(fill=['nonzero']*5), dict(fill=['evenodd']*5, sigma2=(1e-5, 2e-5)), dict(sigma2=(.2, .5), size=(1, 9))):

@@ -5,7 +5,8 @@ import pytest, torch
 from hypothesis import given, settings, strategies as st
 
 from dsketch_nb import compiled, draw as module
-from dsketch_nb.draw import BACKENDS, COMPOSE, draw
+from dsketch_nb.draw import BACKENDS, draw
+from dsketch_nb.strokes import COMPOSE
 
 here = [k for k, b in BACKENDS.items() if b.device in ('any', 'cpu')]   # Triton's kernels have a file of their own, test_gpu.py
 fast = [k for k in here if k != 'dense']

@@ -6,8 +6,9 @@ import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch.autograd.functional import hessian, hvp, jacobian, vhp
 
-from dsketch_nb import draw as module
-from dsketch_nb.draw import BACKENDS, COMPOSE, draw
+from dsketch_nb import draw as module, strokes
+from dsketch_nb.draw import BACKENDS, draw
+from dsketch_nb.strokes import COMPOSE
 from test_draw import operands
 
 LONG = bool(os.environ.get('DSKETCH_LONG'))
@@ -185,11 +186,11 @@ def test_tensors_without_numbers_leave_no_trace():
         make_fx(lambda v: f(v, n), tracing_mode='fake')(v)
         assert draw(v.to('meta'), (9, 8), .05).shape == (2, 1, 9, 8)
         for backend in here: assert type(draw(v, (9, 8), .05, backend=backend)) is torch.Tensor
-    assert all(type(x) is torch.Tensor for x in module._made.values())
+    assert all(type(x) is torch.Tensor for x in strokes._made.values())
 
 MAKES = {'tensor', 'as_tensor', 'zeros', 'ones', 'empty', 'full', 'arange', 'linspace', 'logspace', 'eye', 'rand', 'randn', 'randint', 'randperm', 'from_numpy'}
 
-@pytest.mark.parametrize('name', ['raster', 'curves', 'draw', 'compiled', 'gpu'])
+@pytest.mark.parametrize('name', ['raster', 'curves', 'areas', 'strokes', 'pairs', 'draw', 'compiled', 'gpu'])
 def test_what_is_made_says_where(name):
     "Nothing on the way from vertices to pixels asks torch for a default device."
     for call in ast.walk(ast.parse((PACKAGE/f'{name}.py').read_text())):

@@ -7,8 +7,9 @@ pytest.importorskip('triton', reason='no Triton: it comes with PyTorch for Linux
 from hypothesis import given, settings
 
 from dsketch_nb import gpu
-from dsketch_nb.draw import COMPOSE, draw
-from dsketch_nb.draw import as_strokes
+from dsketch_nb.draw import draw
+from dsketch_nb.strokes import COMPOSE
+from dsketch_nb.strokes import as_strokes
 from test_draw import agree, lines, operands, run, scenes
 
 if not gpu.INTERPRETED and not torch.cuda.is_available(): pytest.skip('neither a GPU nor TRITON_INTERPRET=1', allow_module_level=True)
