@@ -78,10 +78,11 @@ def nearest_colour(
 def _palette(colours, scene, seed):
     "A palette as given, or so many colours of the scene's picture."
     if isinstance(colours, (int, float)): return palette_of(scene.draw(), colours, seed)
+    point = torch.zeros(1, 1, 2, dtype=torch.float32, device='cpu')
     if isinstance(colours, Tensor): rgb = colours
     else:
         try: rgb = Scene(1, 1, paper='white').add(
-            'points', torch.zeros(len(colours), 1, 2), list(colours)).groups[0].colour
+            'points', point.expand(len(colours), 1, 2), list(colours)).groups[0].colour
         except (TypeError, ValueError) as e:
             raise ValueError(f"colours {str(colours)[:40]!r} must be a number, names or "
                              f"RGB of shape [K, 3] ({e})") from None
@@ -104,7 +105,8 @@ def poster(
     "The scene in few flat colours; what was less than half opaque is left out."
     palette = _palette(colours, scene, seed)
     flat = lambda rgb: palette[nearest_colour(rgb.detach().cpu().float(), palette)]
-    paper = tuple(flat(torch.tensor([scene.paper]))[0].tolist())
+    paper = torch.tensor([scene.paper], dtype=torch.float32, device='cpu')
+    paper = tuple(flat(paper)[0].tolist())
     out = Scene(scene.height, scene.width, 'paint', paper)
     out.exact = scene.exact
     for g in scene.groups:
@@ -112,8 +114,10 @@ def poster(
         solid = alpha >= .5
         if not solid.any(): continue
         params, paths = g.outlines_of(solid)
-        colour = torch.zeros(len(g), 3) if g.colour is None else g.colour
-        out.add(g.kind, params, flat(colour)[solid.cpu()].to(params), g.sigma2[solid],
+        colour = torch.zeros(len(g), 3, device='cpu') if g.colour is None else g.colour
+        # fills get sharp edges, strokes keep their widths
+        sigma2 = None if g.rule else g.sigma2[solid]
+        out.add(g.kind, params, flat(colour)[solid.cpu()].to(params), sigma2,
                 chords=g.chords, rule=g.rule or 'nonzero', paths=paths)
     return out
 
@@ -131,10 +135,12 @@ def flat_regions(
     flat:np.ndarray, # [H, W] whole numbers: the colour of each pixel
     smallest:int, # pixels; smaller regions join a neighbour
 )->tuple: # [H, W] the region of each pixel, from 0, and [R] the colour of each region
-    "Connected regions of one colour, none smaller than `smallest`."
+    "Connected regions of one colour, none smaller than `smallest` unless it is alone."
     flat = np.asarray(flat)
     if flat.ndim != 2 or not flat.size or flat.dtype.kind not in 'iu':
-        raise ValueError(f"flat of shape {flat.shape} and {flat.dtype} must be [H, W] whole numbers")
+        raise ValueError(
+            f"flat of shape {flat.shape} and {flat.dtype} must be [H, W] whole numbers"
+        )
     whole_number(smallest, 'smallest')
     number, colour = _connected(flat)
     size = np.bincount(number.ravel())
