@@ -7,7 +7,6 @@ __all__ = ['MOST_COLOURS', 'palette_of', 'nearest_colour', 'poster', 'flat_regio
 
 # %% ../nbs/21b_shapes.ipynb #shapes26
 import math
-from html import escape
 
 # %% ../nbs/21b_shapes.ipynb #shapes27
 import numpy as np
