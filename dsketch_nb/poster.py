@@ -52,7 +52,8 @@ def palette_of(
     k, seed = _count(colours), whole_number(seed, 'seed', 0) % 2**32
     # some ten thousand pixels say enough
     rgb = rgb[::max(len(rgb)//20_000, 1)]
-    distinct, at = np.unique((rgb*255).round().astype(int), axis=0, return_inverse=True)
+    levels = (rgb*255).round().astype(int)
+    distinct, at = np.unique(levels, axis=0, return_inverse=True)
     if len(distinct) <= k: means, at = distinct/255, at.reshape(-1)
     else:
         found = KMeans(k, n_init=4, random_state=seed).fit(rgb)
@@ -66,9 +67,10 @@ def nearest_colour(
 )->Tensor: # [N] which colour of the palette
     "The nearest colour of a palette for each colour, by plain distance in RGB."
     for name, x in (('colour', colour), ('palette', palette)):
-        if x.dim() != 2 or x.shape[1] != 3 or not x.is_floating_point() or not x.isfinite().all():
+        rows = x.dim() == 2 and x.shape[1] == 3 and x.is_floating_point()
+        if not rows or not x.isfinite().all():
             raise ValueError(
-                f"{name} of shape {tuple(x.shape)} and {x.dtype} must be [N, 3], finite RGB"
+                f"{name} of shape {tuple(x.shape)} must be [N, 3], finite RGB"
             )
     if not len(palette): raise ValueError("palette is empty: it needs a colour or more")
     return torch.cdist(colour.double(), palette.to(colour.device).double()).argmin(1)
@@ -157,7 +159,7 @@ def flat_regions(
 
 # %% ../nbs/21b_shapes.ipynb #shapes43
 def _outlines(mask, corner):
-    "The borders of a region, [(x, y), ...] in pixels, from its mask and where that lies."
+    "The borders of a region, [(x, y), ...] in pixels, from its mask and its corner."
     soft = gaussian_filter(mask.astype(float), 1, mode='nearest')
     for m in (soft, mask.astype(float)):
         found = contour_generator(z=np.pad(m, 1)).lines(.5)
@@ -171,7 +173,9 @@ def _place(mask, corner):
 
 def _around(box, size):
     "A region's box, with three pixels around it, on the sheet."
-    return tuple(slice(max(s.start - 3, 0), min(s.stop + 3, n)) for s, n in zip(box, size))
+    return tuple(
+        slice(max(s.start - 3, 0), min(s.stop + 3, n)) for s, n in zip(box, size)
+    )
 
 # %% ../nbs/21b_shapes.ipynb #shapes44
 def _text(x, y, size, text):
@@ -211,7 +215,8 @@ def colouring_sheet(
 )->str: # an SVG
     "Numbered outlines of a poster's visible regions, and a legend of its colours."
     whole_number(width, 'width', 40)
-    if width > 2000: raise ValueError(f"width {width} is too large: at most 2000 pixels")
+    if width > 2000:
+        raise ValueError(f"width {width} is too large: at most 2000 pixels")
     palette = _palette(colours, scene, seed)
     size = max(round(width*scene.height/scene.width), 1), int(width)
     number, colour = flat_regions(_flat(scene, palette, size), smallest)
@@ -221,7 +226,7 @@ def colouring_sheet(
         box = _around(box, size)
         mask, corner = number[box] == i, np.array([box[1].start, box[0].start])
         d = ''.join(
-            'M' + ' '.join(f'{svg_number(x, 1)} {svg_number(y, 1)}' for x, y in line[:-1]) + 'Z'
+            'M' + ' '.join(svg_number(x, 1) for x in line[:-1].flat) + 'Z'
             for line in _outlines(mask, corner)
         )
         fill = names[colour[i]] if solved else '#ffffff'
@@ -229,11 +234,13 @@ def colouring_sheet(
         (x, y), depth = _place(mask, corner)
         texts.append(_text(x, y, min(max(depth, 5), 14), colour[i] + 1))
     legend, below = _legend(names, int(width), size[0])
-    page = f'width="{width}" height="{size[0] + below}" viewBox="0 0 {width} {size[0] + below}"'
+    high = size[0] + below
+    page = f'width="{width}" height="{high}" viewBox="0 0 {width} {high}"'
     return '\n'.join([
         f'<svg xmlns="http://www.w3.org/2000/svg" {page} font-family="sans-serif">',
         f'<title>{len(paths)} regions in {len(names)} colours</title>',
         f'<rect width="{width}" height="{size[0] + below}" fill="#ffffff"/>',
         '<g stroke="#777777" stroke-width=".7">', *paths, '</g>',
-        '<g fill="#333333" text-anchor="middle">', *([] if solved else texts), *legend, '</g>',
+        '<g fill="#333333" text-anchor="middle">',
+        *([] if solved else texts), *legend, '</g>',
         '</svg>'])

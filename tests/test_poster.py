@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np, pytest, torch
 from PIL import ImageColor
 
+import dsketch_nb.svg
 from dsketch_nb.placement import random_scene
 from dsketch_nb.poster import colouring_sheet, flat_regions, nearest_colour, palette_of, poster
 from dsketch_nb.scene import Scene
