@@ -310,7 +310,7 @@ def _shows(preset):
 def imageopt(
     image, # what load_picture takes: a file, sample:china, a PIL image, ...
     loss=None, # a loss, or its name (whose options may follow); None: the preset's
-    # where defaults come from: paint, lines, sketch, plotter, paper
+    # where defaults come from: paint, lines, sketch, plotter, shapes, paper
     preset:str|None=None,
     callbacks=(), # more Callbacks
     init=None, # start from these strokes: a Scene, or a file, .svg or .safetensors

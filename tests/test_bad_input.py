@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest, torch
 from PIL import Image
 from torch import Tensor, nn
 
 import dsketch_nb
 from dsketch_nb import animation, classifiers, data, decoders, drawing_pad, encoders, experiments, from_paper, imageopt, imageopt_command, losses, optimise, pictures, placement, raster, samples, schedules, training
+from dsketch_nb import poster as _poster
 from dsketch_nb.autoencoders import AutoEncoder, Decoder, Drawing, VariationalAutoEncoder
 from dsketch_nb.perceptual import MissingWeights
 from dsketch_nb.scene import Group, Scene
@@ -66,6 +68,8 @@ CASES = {
  'scene.Scene.view': Case(of(lambda: Scene(8, 9), 'view'), size=18), 'vectors.Scene.page': Case(of(lambda: Scene(8, 9), 'page'), scale=2.),
  'placement.start_length': Case(kind='shapes', image=T(3, 8, 9), n=4), 'plotter.hatching': Case(outlines=[__import__('numpy').array([[0., 0], [0, 9], [9, 9], [0, 0]])], rule='nonzero', spacing=2., angle=30., free=('outlines',)), 'placement.start_points': Case(kind='beziers', crs_points=2), 'vectors.Scene.marks': Case(of(scene, 'marks'), profile='soft', layers=3, scale=2.), 'animation.by_elimination': Case(lambda **kw: animation.by_elimination(scene(), **kw), rounds=3, probes=2, seed=1),
  'vectors.plain_profile': Case(sigma=1.5), 'vectors.soft_profile': Case(sigma=1.5, layers=4), 'sharp.closest_profile': Case(sigma=1.5), 'sharp.sharpened': Case(lambda iters: __import__('dsketch_nb.sharp').sharp.sharpened(scene(), iters), iters=3),
+ 'poster.palette_of': Case(picture=T(3, 8, 9), colours=3, seed=1), 'poster.nearest_colour': Case(colour=T(5, 3), palette=T(2, 3)), 'poster.poster': Case(partial(_poster.poster, scene()), colours=3, seed=1), 'poster.poster palette': Case(partial(_poster.poster, scene()), colours=T(3, 3)),
+ 'poster.flat_regions': Case(partial(_poster.flat_regions, np.arange(12).reshape(3, 4) % 3), smallest=2), 'poster.colouring_sheet': Case(partial(_poster.colouring_sheet, scene()), colours=3, width=60, smallest=5, seed=1),
  'losses.reduce_error': lesson(err=T(2, 3, 4), reduction='mean'), 'losses.mse_loss': pair(reduction='batchmean'), 'losses.bce_loss': Case(input=T(2, 3, 8, 9), target=T(2, 3, 8, 9), reduction='mean', eps=1e-6),
  'losses.gaussian_taps': Case(sigma=1.5), 'losses.blur': lesson(x=T(2, 3, 8, 9), sigma=1.5, dim=2), 'losses.blurred_mse_loss': pair(sigma=1.5, dim=2, reduction='mean'), 'losses.pyramid_sigmas': Case(octaves=3, intervals=2, init_sigma=.5),
  'losses.gaussian_pyramid': lesson(x=T(2, 3, 8, 9), octaves=3, intervals=2, downsample=True, init_sigma=.5, dim=2), 'losses.dog_pyramid': lesson(x=T(2, 3, 8, 9), octaves=3, intervals=2, init_sigma=.5, dim=2),

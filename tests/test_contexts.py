@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import dsketch_nb.browser, dsketch_nb.svg
-from dsketch_nb import animation, placement, plotter, scene as scene_module, sharp, vectors
+from dsketch_nb import animation, placement, plotter, poster, scene as scene_module, sharp, vectors
 from dsketch_nb.scene import KINDS, Group, Kind, Scene
 
 @contextmanager
@@ -85,15 +85,16 @@ CALLS = {
  'animation.cut_polylines': lambda s, _: numbers(animation.cut_polylines(s.groups[0].vertices(), picture()[0, 0, :3])),
  'plotter.plot_svg': lambda s, _: plotter.plot_svg(s), 'plotter.save_plot': written(lambda s, tmp: plotter.save_plot(s, tmp/'a.svg')), 'browser.Scene.to_html': lambda s, _: s.to_html(title='a'), 'browser.Scene.save_html': written(lambda s, tmp: s.save_html(tmp/'a.html')),
  'svg.Scene.from_svg': lambda s, _: state(Scene.from_svg(s.to_svg())),
+ 'poster.poster': lambda s, _: [state(poster.poster(s, c)) for c in (3, ['navy', 'wheat'])], 'poster.palette_of': lambda s, _: numbers(poster.palette_of(picture(), 3)), 'poster.colouring_sheet': lambda s, _: poster.colouring_sheet(s, 3, 60, 5),
 }
 # neither tensors nor scenes go in or come out, or they are checked through those that call them
-PLAIN = {'kinds.Kind', 'scene.Points', 'scene.Segments', 'scene.Polylines', 'scene.Beziers', 'scene.CatmullRoms', 'vectors.Stroke', 'vectors.Mark', 'scene.Merged', 'vectors.Page', 'vectors.Profile',
+PLAIN = {'poster.nearest_colour', 'poster.flat_regions', 'kinds.Kind', 'scene.Points', 'scene.Segments', 'scene.Polylines', 'scene.Beziers', 'scene.CatmullRoms', 'vectors.Stroke', 'vectors.Mark', 'scene.Merged', 'vectors.Page', 'vectors.Profile',
          'vectors.plain_profile', 'vectors.soft_profile', 'vectors.svg_number', 'vectors.svg_path', 'vectors.svg_attributes', 'scene.hex_colour', 'sharp.closest_profile',
          'placement.start_points', 'placement.redrawable', 'placement.check_counts', 'animation.check_film', 'plotter.pen_lines', 'plotter.shortest_path', 'plotter.join_lines', 'plotter.travel'}
 
 def test_the_matrix_is_complete():
     "Every public function of these rooms, and every method that they give to scenes, groups and kinds."
-    found = {f'{m.__name__.split(".")[-1]}.{k}' for m in (scene_module, vectors, sharp, placement, animation) for k in m.__all__ if callable(getattr(m, k))}
+    found = {f'{m.__name__.split(".")[-1]}.{k}' for m in (scene_module, vectors, sharp, placement, animation, poster) for k in m.__all__ if callable(getattr(m, k))}
     for cls in (Scene, Group, Kind):
         for k, f in vars(cls).items():
             f = getattr(f, '__func__', f)

@@ -278,10 +278,10 @@ def test_a_named_loss_is_the_papers_scheme_and_long_runs_are_said(capsys, monkey
     imageopt(Image.new('RGB', (4000, 3000)), 'MSELoss', 'lines', lines=5)
     assert not capsys.readouterr().err
 
-@pytest.mark.parametrize('preset', ['paint', 'sketch', 'lines'])
+@pytest.mark.parametrize('preset', ['paint', 'sketch', 'lines', 'shapes'])
 def test_a_drawing_goes_on_from_where_it_is(preset):
     "Its own result is not shaken: the fifth step is hardly worse, the result is no worse, and short runs are better."
-    first = imageopt(PHOTO, preset=preset, lines=60, iters=150)
+    first = imageopt(PHOTO, preset=preset, **({'shapes': 60} if preset == 'shapes' else {'lines': 60}), iters=150)
     class Watch(Callback):
         def before_fit(self, o): self.all = [o.psnr()]
         def after_step(self, o): self.all.append(o.psnr())
