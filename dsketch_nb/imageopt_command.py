@@ -443,6 +443,8 @@ def _outputs(o):
         raise ValueError(f"{len(files)} images need a folder to be written to: say --output FOLDER")
     o.image = files[0]
     if o.live == '': o.live = _unused(f'{result_stem(o.image)}-live', '.html')
+    if o.live and o.shapes:
+        raise ValueError("live makes a page that draws strokes, and no shapes: leave it out")
     if not any(getattr(o, k) for k in OUTPUTS) and not o.snapshots_path: _default_outputs(o)
     if o.plot:
         # refuse a pen of no width before the work

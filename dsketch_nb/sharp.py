@@ -201,6 +201,14 @@ def _with_fields(scene, half, alpha, rgb, point):
         if g.colour is not None: g.colour = torch.nn.Parameter(c.to(g.params))
     return scene
 
+# %% ../nbs/08_sharp.ipynb #sharp-fill
+def _strokes_closest(scene):
+    "The scene with the closest profile on its strokes; fills, which nothing is fitted to, stay."
+    strokes = Scene(*scene.size, scene.compose, scene.paper)
+    strokes.groups.extend(g for g in scene.groups if not g.rule)
+    if len(strokes): _with_fields(strokes, *_fields(strokes))
+    return scene
+
 @torch.inference_mode(False)
 @torch.no_grad()
 def sharpened(
@@ -208,12 +216,12 @@ def sharpened(
     iters:int=80, # of the optimisation, a hundredth of a second each for 1,000 strokes
     colour:bool=True, # whether colours may change too
 )->Scene: # its `to_svg('plain')` looks like the raster of scene
-    "A copy whose widths, opacities and colours are fitted, so that its plain strokes show `scene`."
+    """A copy whose widths, opacities and colours are fitted, so that its plain strokes show `scene`.
+    Where there are filled shapes, strokes get the closest profile and nothing is fitted.
+    """
     whole_number(iters, 'iters', 0)
-    if any(g.rule for g in scene.groups):
-        raise ValueError("profile 'fitted' fits strokes, and this scene has fills: "
-                         "use 'plain' or 'closest'")
     out = scene.copy()
+    if any(g.rule for g in scene.groups): return _strokes_closest(out)
     if not len(scene): return out
     seen = scene.draw().clamp(0, 1).expand(3, -1, -1)
     target = np.ascontiguousarray(seen.permute(1, 2, 0).reshape(-1, 3).cpu().double().numpy())

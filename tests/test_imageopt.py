@@ -228,3 +228,24 @@ def test_shapes_stopped_and_resumed_are_the_same(tmp_path):
     resumed = imageopt('sample:china', **how, callbacks=[Checkpoint(tmp_path/'c.safetensors', 10)])
     assert resumed.history == whole.history and len(whole.history) == 40
     for p, q in zip(whole.parameters(), resumed.parameters(), strict=True): assert torch.equal(p, q)
+
+def test_shapes_from_the_command_line(tmp_path):
+    "All files that the preset writes by itself, and others; the page of strokes is refused before the work."
+    few = ['sample:china', '--preset', 'shapes', '--shapes', 30, '--width', 60, '--iters', 10]
+    r = run(*few, '--final-raster', 'a.png', '--final-pdf', 'a.pdf', '--plot', 'plot.svg', '--film', 'film.gif', '--scene', 's.safetensors', cwd=tmp_path)
+    assert r.returncode == 0, r.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {'a.png', 'a.pdf', 'a.svg', 'plot.svg', 'film.gif', 's.safetensors'}
+    assert (tmp_path/'a.svg').read_text().count('Z"') == len(Scene.load(tmp_path/'s.safetensors')) == 30
+    r = run(*few, cwd=tmp_path)
+    assert r.returncode == 0 and any(p.name.endswith('-strokes.svg') for p in tmp_path.iterdir()), r.stderr
+    r = run(*few, '--live', cwd=tmp_path)
+    assert r.returncode == 2 and r.stderr.strip() == 'imageopt: error: live makes a page that draws strokes, and no shapes: leave it out'
+
+def test_a_drawing_of_fills_is_refined(tmp_path):
+    "Somebody's SVG of fills and strokes, towards a photograph: its rule and its hole stay, and it comes nearer."
+    (tmp_path/'d.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 60 40" width="60" height="40"><rect width="60" height="40" fill="#cde"/><path fill-rule="evenodd" d="M10 10h20v20h-20z M15 15h10v10h-10z" fill="#a33"/><circle cx="45" cy="20" r="9" fill="#262" stroke="black" stroke-linecap="round"/></svg>')
+    first, last = (imageopt('sample:china', preset='paint', init=tmp_path/'d.svg', width=60, iters=n) for n in (1, 60))
+    assert [(k.rule, len(k.more)) for k in last.strokes()] == [('evenodd', 1), ('nonzero', 0), (None, 0)]
+    target = load_picture('sample:china', width=60)
+    def off(s): return (s.draw().detach() - target).square().mean().item()
+    assert off(last) < .8*off(first)
