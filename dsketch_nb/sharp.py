@@ -216,8 +216,8 @@ def sharpened(
     iters:int=80, # of the optimisation, a hundredth of a second each for 1,000 strokes
     colour:bool=True, # whether colours may change too
 )->Scene: # its `to_svg('plain')` looks like the raster of scene
-    """A copy whose widths, opacities and colours are fitted, so that its plain strokes show `scene`.
-    Where there are filled shapes, strokes get the closest profile and nothing is fitted.
+    """A copy whose widths, opacities and colours are fitted, so that its plain strokes show
+    `scene`. Where there are filled shapes, strokes get the closest profile and nothing is fitted.
     """
     whole_number(iters, 'iters', 0)
     out = scene.copy()
