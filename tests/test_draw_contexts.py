@@ -368,7 +368,10 @@ try: draw(v, (3, 3), .1)
 except KeyboardInterrupt: print('stopped')
 print(draw(v, (3, 3), .1, backend=None).max().item())
 """
-    assert child(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.split() == ['stopped', '1.0']
+    # numba swallows the interruption where it lands in what LLVM calls: seldom, and then the drawing is whole
+    answers = [child(code, NUMBA_CACHE_DIR=str(tmp_path/'a')).stdout.split()]
+    if answers == [['1.0']]: answers.append(child(code, NUMBA_CACHE_DIR=str(tmp_path/'b')).stdout.split())
+    assert answers[-1] == ['stopped', '1.0']
 
 # ---- on a Mac's GPU there are no doubles
 

@@ -16,7 +16,7 @@ from dsketch_nb.scene import Scene
 
 # a setting that is absent (None) is the preset's
 CHOICES = dict(
-    preset=list(PRESETS), strokes=[dict(lines=14), dict(crs=5, crs_points=3), dict(beziers=5, points=4), dict(lines=5, points=3, crs=3, beziers=2)],
+    preset=list(PRESETS), strokes=[dict(lines=14), dict(crs=5, crs_points=3), dict(beziers=5, points=4), dict(lines=5, points=3, crs=3, beziers=2), dict(shapes=6, lines=4)],
     loss=['MSELoss', 'BlurredMSELoss', 'PyrMSELoss', 'BCELoss'], init=[None, None, 'scene', 'svg'], optimiser=[None, 'SGD', 'RMSprop'],
     colour=[None, True, False], compose=[None, 'ink', 'paint'], paper=[None, 'mean', '#336699'], start=[None, 'random', 'edges'],
     invert=[False, True], invert_sketch=[False, True], opacity=[None, .7], opt_opacity=[None, True, False], reseed=[None, 0., .3],

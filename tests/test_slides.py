@@ -9,7 +9,7 @@ root = Path(__file__).parent.parent
 def sections(html): return re.findall(r'<section>\s*<section>(.*?)</section>\s*</section>', html, re.S)
 
 def test_the_command_makes_the_file(tmp_path):
-    said = subprocess.run(['make', '-n', 'slides'], cwd=root, capture_output=True, text=True).stdout
+    said = subprocess.run(['make', '-n', '--no-print-directory', 'slides'], cwd=root, capture_output=True, text=True).stdout
     assert said.splitlines()[-1].split()[1:] == ['tests/slides.py']
     done = subprocess.run([sys.executable, root/'tests'/'slides.py', root/'nbs'/'slides.ipynb', tmp_path], capture_output=True, text=True)
     out = tmp_path/'slides.html'

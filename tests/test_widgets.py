@@ -147,7 +147,7 @@ def test_a_page_of_the_book_stays_alive(browser):
     from nbconvert import HTMLExporter
     html = HTMLExporter().from_filename(str(Path(__file__).parent.parent/'nbs'/'01_curves.ipynb'))[0]
     page, wrong, asked = offline(browser, html)
-    strokes = page.locator('.strokes')
+    strokes = page.locator('.strokes:not(.strokes-frames)')
     strokes.scroll_into_view_if_needed()
     before, words = pixels(strokes), strokes.get_by_role('status').inner_text()
     dot = strokes.locator('.strokes-handle .dot').nth(2).bounding_box()
