@@ -168,7 +168,7 @@ def _spans(g, y0, rows, W, lo, hi, at):
 
 # %% ../nbs/02a_compiled.ipynb #7c4feee2
 class Line(NamedTuple):
-    "What `_nearest` needs of a segment, held in registers while a loop writes elsewhere."
+    "What distances need of a segment, held in registers while a loop writes elsewhere."
     y:float
     x:float
     uy:float

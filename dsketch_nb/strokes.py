@@ -60,7 +60,9 @@ class Strokes:
         return replace(self, vertices=vertices, background=background, plan=None, **new)
 
 # %% ../nbs/01e_strokes.ipynb #21f7229a
-def transformed(): return torch._C._are_functorch_transforms_active()   # is torch.func at work?
+def transformed()->bool:
+    "Is torch.func at work?"
+    return torch._C._are_functorch_transforms_active()
 
 def stands_in(x):
     "Is a tensor one without numbers, as tracers use?"
@@ -217,7 +219,11 @@ def _check(vertices, compose, colour, background, offsets, image, batch):
         )
 
 # %% ../nbs/01e_strokes.ipynb #b0c8d298
-def check_finite(name, x):
+def check_finite(
+    name:str, # as the error calls it
+    x:Tensor|None, # None is fine
+):
+    "ValueError for NaN and infinity."
     if x is not None and not torch.isfinite(x).all():
         raise ValueError(
             f"{name} holds NaN or infinity: look for a step that was too long, or a division by"

@@ -96,7 +96,7 @@ def check(row, drawings, tmp_path):
 def test_every_pair(seed, drawings, tmp_path):
     rows = table(seed)
     missing = [n for n in options(Settings) if n not in CHOICES and n not in
-               'points lines beziers crs crs_points iters init_sigma2 final_sigma2 sigma2_factor sigma2_step lr seed device'.split()]
+               'points lines beziers crs shapes crs_points iters init_sigma2 final_sigma2 sigma2_factor sigma2_step lr seed device'.split()]
     assert not missing, f'a new setting has no pairs yet: {missing}'
     wrong = {}
     for i, row in enumerate(rows):
