@@ -309,8 +309,8 @@ def _(x, e, like):
 
 # %% ../nbs/01d_compiled_areas.ipynb #carea020
 def owens_t(x, y, ex, ey, fx, fy, like):
-    """The T of [Areas](01a_areas.ipynb) for lanes x, y >= 0 with exp(-x^2), exp(-y^2), erf(x) and
-    erf(y); compiled code only.
+    """The T of [Areas](01a_areas.ipynb) for lanes x, y >= 0 with exp(-x^2), exp(-y^2),
+    erf(x) and erf(y); compiled code only.
     """
 
 @overload(owens_t)
@@ -367,7 +367,8 @@ class Areas(NamedTuple):
 def _insides(n, pieces, first, H, W, areas):
     "Fill cover with 1 inside, 0 outside."
     cover, r0 = areas.cover, areas.row[n] - areas.y0[n]
-    for i in range(8*areas.chunk[areas.row[n]], 8*areas.chunk[areas.row[n+1]]): cover[i] = 0
+    first_chunk, end = areas.chunk[areas.row[n]], areas.chunk[areas.row[n+1]]
+    for i in range(8*first_chunk, 8*end): cover[i] = 0
     for k in range(first[n], first[n+1]):
         p = pieces[k]
         turn = p.weight if p.by > p.ay else -p.weight
@@ -411,7 +412,8 @@ def cover_cells(n0, n1, pieces, first, reach, sigma2, pitch, H, W, areas):
             p = pieces[k]
             uy, ux, length = _direction(p)
             a, b = _rows(p, reach[n], H)
-            for y in range(a, b): _take_flux(p, y, r0 + y, reach[n], s, uy, ux, W, wide, tmp, areas)
+            for y in range(a, b):
+                _take_flux(p, y, r0 + y, reach[n], s, uy, ux, W, wide, tmp, areas)
 
 # %% ../nbs/01d_compiled_areas.ipynb #carea024
 @jit_kernel(forceinline=True)
@@ -421,12 +423,17 @@ def _pulls(h, u0, u1, like):
     e0, e1 = exp_minus(y0*y0, like), exp_minus(y1*y1, like)
     f0, f1 = erf_of(y0, e0, like), erf_of(y1, e1, like)
     blur = exp_minus(h*h, like)*(1/math.pi)
-    one = blur*(.5*math.sqrt(math.pi))*(where(u1 < 0, 0 - f1, f1) - where(u0 < 0, 0 - f0, f0))
+    f0, f1 = where(u0 < 0, 0 - f0, f0), where(u1 < 0, 0 - f1, f1)
+    one = blur*(.5*math.sqrt(math.pi))*(f1 - f0)
     return one, (blur*(e0 - e1)*.5 - u0*one)/(u1 - u0)
 
+# %% ../nbs/01d_compiled_areas.ipynb #carea024b
 @jit_kernel()
-def pull_edges(n0, n1, pieces, first, reach, sigma2, pitch, H, W, areas, by_vertex, by_sigma2):
-    "Add to by_vertex [V, 2], and write to by_sigma2 [N], what areas.weights ask of paths n0 to n1."
+def pull_edges(n0, n1, pieces, first, reach, sigma2, pitch, H, W, areas, by_vertex,
+               by_sigma2):
+    """Add to by_vertex [V, 2], and write to by_sigma2 [N], what areas.weights ask of
+    paths n0 to n1.
+    """
     wide, w8 = np.empty(8), np.empty(8)
     for n in range(n0, n1):
         if not areas.filled[n]: continue

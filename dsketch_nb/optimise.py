@@ -476,9 +476,9 @@ class Reseed(Callback):
             if not k or not redrawable(g): continue
             idle, kept = cost.argsort().split([k, len(g) - k])
             o.reorder(g, torch.cat([kept.sort().values, idle]))
+            length = start_length(g.kind, o.aim, len(g))
             # shapes begin large and get smaller, as what is missed does
-            length = start_length(g.kind, o.aim, len(g))*(1 - .7*o.done)
-            if not g.rule: length = 10.
+            if g.rule: length *= 1 - .7*o.done
             params, colour = strokes_along(g.kind, k, o.aim, wrong, self.g, length,
                                            g.params.shape[1] - 2)
             o.renew(g, slice(len(g) - k, None), params=params, colour=colour,

@@ -431,7 +431,7 @@ def plot_svg(
     order:bool=True,
     chord_error:float=.05, # the largest distance between a curve and its chords, in mm
     hide:bool=False, # leave out what later strokes cover; needs shapely
-    hatch:float|None=None, # mm between the lines that fill shapes; None leaves outlines
+    hatch:float|None=None, # mm between the lines that fill shapes; none: outlines alone
     # degrees from the rows of the lines that fill shapes; darker ones get more of them
     angles:tuple=(45., 135.),
 )->str: # an SVG document
