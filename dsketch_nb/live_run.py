@@ -15,15 +15,19 @@ from typing import NamedTuple
 
 import torch
 from fastcore.basics import patch
+from PIL import Image
 from torch import Tensor, nn
 
 # %% ../nbs/21a_live_run.ipynb #bce1a156
+from .areas import is_inside
 from .command import options, whole_number
+from .curves import polyline_edt2
 from .pictures import load_picture, stem_of
 from .optimise import Callback, ImageOptimiser, regroup
 from .imageopt import Settings, first_scene, loss_of, parameter_groups
 from .losses import blur
 from .placement import COUNTS, check_counts, random_params, removal_cost, strokes_along
+from .raster import exp
 from .runs import torch_device, torch_optimiser, torch_threads
 from .scene import Scene
 
@@ -115,10 +119,15 @@ class LiveRun:
         if not memory >= 0:
             raise ValueError(f"memory {memory} must be a number of bytes, 0 or more")
         self.device = torch_device(s.device)
-        target = load_picture(image, s.width, s.colour, s.max_side)
-        self.target = (target if s.colour or s.invert else 1 - target).to(self.device)
+        self.target = self._target(image, s.width)
         self.name = stem_of(image) if isinstance(image, (str, Path)) else 'drawing'
         self.reset()
+
+    def _target(self, image, width):
+        "A picture as this run wants to draw it, so many pixels wide."
+        s = _settings(self.sigma2, self.settings)
+        target = load_picture(image, width, s.colour, s.max_side)
+        return (target if s.colour or s.invert else 1 - target).to(self.device)
 
 # %% ../nbs/21a_live_run.ipynb #085f566d
 def _loss_fn(loss, target):
@@ -142,6 +151,7 @@ def reset(self:LiveRun):
     self.g = torch.Generator().manual_seed(s.seed + 2**33)
     self.past, self.curve, self.marks = Thinned(self._most(scene)), Thinned(300), []
     self.o = ImageOptimiser(scene, self.target, loss, optimiser, [_Record(self)])
+    self.held = None
 
 @patch
 def _most(self:LiveRun, scene):
@@ -157,6 +167,7 @@ def _most(self:LiveRun, scene):
         )
     )
 
+# %% ../nbs/21a_live_run.ipynb #085f5670
 @patch(as_prop=True)
 def iteration(self:LiveRun)->int:
     "How many steps it has made."
@@ -170,8 +181,9 @@ def scene(self:LiveRun)->Scene:
 # %% ../nbs/21a_live_run.ipynb #3197d1e2
 @patch
 def step(self:LiveRun):
-    "One iteration."
+    "One iteration; a stroke that is held stays where it is held."
     with torch_threads(1): self.o.step()
+    if self.held: self.hold(*self.held)
 
 @patch
 @torch.no_grad()
@@ -187,6 +199,8 @@ def look(self:LiveRun)->Moment:
 def _resize(self:LiveRun, kind, n):
     "Bring the group of a kind to n strokes."
     i, group = next((i, g) for i, g in enumerate(self.scene.groups) if g.kind == kind)
+    # its number may be another's from now on
+    self.held = None
     k, s = n - len(group), _settings(self.sigma2, self.settings)
     kept = torch.arange(min(n, len(group)), device=self.device)
     if k < 0: kept = removal_cost(self.scene, self.target, self.g)[i].argsort()[-k:].sort().values
@@ -246,11 +260,94 @@ def change_in_words(
 )->str:
     "A change of a setting, in few words."
     if name == 'loss': return value if isinstance(value, str) else type(value).__name__
+    # as the control says it
+    if name == 'sigma2': return f'width {value**.5:.3g}'
     return (
         value
         if name == 'compose'
         else f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
     )
+
+# %% ../nbs/21a_live_run.ipynb #hold0003
+@patch
+@torch.no_grad()
+def pick(self:LiveRun,
+    row:float, # of a place, in pixels: 0 is the middle of the first row
+    col:float,
+)->int|None: # the number of a stroke in drawing order; None if there is none
+    "The stroke that one sees at a place of the picture."
+    height, width = self.scene.size
+    place = torch.tensor([[row - (height - 1)/2, col - (width - 1)/2]])*self.scene.pitch
+    cover = []
+    for g in self.scene.groups:
+        vertices, place = g.vertices(), place.to(g.params)
+        d2 = polyline_edt2(vertices, place)[:, 0]
+        if g.rule:
+            inside = [is_inside(v, place, g.rule)[0] for v in vertices]
+            d2 = d2.masked_fill(torch.stack(inside), 0.)
+        ink = exp(d2, g.sigma2)
+        cover.append(ink if g.alpha is None else ink*g.alpha)
+    cover = torch.cat(cover)
+    seen = (cover > 1/3).nonzero()
+    if len(seen): return seen[-1].item()
+    most = cover.argmax().item()
+    return most if cover[most] > 1e-4 else None
+
+# %% ../nbs/21a_live_run.ipynb #hold0005
+@patch
+def hold(self:LiveRun,
+    group:int, # the number of a group of the scene
+    stroke:int, # the number of a stroke in it
+    params, # its control points [K, 2], grid units, (row, col), or one row of numbers
+):
+    "Keep a stroke at these control points from now on, until `release`."
+    groups = self.scene.groups
+    if not 0 <= group < len(groups) or not 0 <= stroke < len(groups[group]):
+        raise ValueError(
+            f"there is no stroke {stroke} in group {group}: {self.scene!r}"
+        )
+    g = groups[group]
+    params = torch.as_tensor(params).to(g.params)
+    if params.numel() != g.params[0].numel() or not params.isfinite().all():
+        raise ValueError(
+            f"params must be {g.params[0].numel()} finite numbers, the control points of"
+            f" one of the {g.kind}, not {params.tolist()}"
+        )
+    self.held = group, stroke, params.view_as(g.params[0])
+    self.o.renew(g, [stroke], params=self.held[2])
+
+@patch
+def release(self:LiveRun):
+    "Let the stroke go that is held."
+    self.held = None
+
+@patch
+def stroke(self:LiveRun,
+    n:int, # the number of a stroke in drawing order
+)->tuple: # its group, its number there, its control points [K, 2] in grid units
+    "Where a stroke is: what `hold` takes."
+    k = n
+    for i, g in enumerate(self.scene.groups):
+        if 0 <= k < len(g): return i, k, g.params[k].detach().clone()
+        k -= len(g)
+    raise ValueError(
+        f"there is no stroke {n}: {len(self.scene)} are drawn, counted from 0"
+    )
+
+# %% ../nbs/21a_live_run.ipynb #hold0009
+@patch
+def aim(self:LiveRun,
+    # [C, H, W] in [0, 1], as `target` is, of the same shape; or a PIL image, made to fit
+    target,
+):
+    "Another target from the next step on."
+    if isinstance(target, Image.Image):
+        height, width = self.scene.size
+        target = self._target(target.resize((width, height)), width)
+    if target.shape != self.target.shape:
+        raise ValueError(f"target of shape {tuple(target.shape)} does not fit: this run draws "
+                         f"{tuple(self.target.shape)}")
+    self.target = self.o.target = target.to(self.target)
 
 # %% ../nbs/21a_live_run.ipynb #4f1861d7
 _at_work = weakref.WeakSet()

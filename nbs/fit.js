@@ -1,6 +1,6 @@
-// Strokes that find their places in the reader's own browser: the picture, its controls, and a Worker that runs engine.js.
-// One module for JupyterLab, through anywidget; for a page with no kernel, where it wakes every element that has data-fit;
-// and for a single file on a stick. Nothing is fetched from elsewhere, and no picture leaves the device.
+// Strokes that find their places: the picture and its controls. What computes is asked by messages: a Worker that runs
+// engine.js, or a kernel that runs Python (dsketch_nb.live). One module for JupyterLab, through anywidget; for a page with no
+// kernel, where it wakes every element that has data-fit; and for a single file on a stick. Nothing is fetched from elsewhere.
 
 const STYLE = `
 .fit { container-type: inline-size; box-sizing: border-box; max-width: 100%; font: 14px/1.35 var(--jp-ui-font-family, system-ui, sans-serif); color: var(--jp-ui-font-color1, inherit); }
@@ -17,7 +17,7 @@ const STYLE = `
 .fit-side { flex: 1 1 16em; min-width: 0; display: flex; flex-direction: column; gap: .5em; }
 .fit-row { display: flex; flex-wrap: wrap; gap: .4em; align-items: center; }
 .fit-settings { display: grid; grid-template-columns: max-content minmax(5em, 1fr) 3.4em; gap: .3em .6em; align-items: center; }
-.fit-settings select { grid-column: 2 / 4; }
+.fit-settings select { grid-column: 2 / 4; min-width: 0; width: 100%; }
 .fit button, .fit select, .fit .fit-file { font: inherit; color: inherit; background: transparent; border: 1px solid #8888; border-radius: 4px; padding: .2em .6em; min-height: 30px; cursor: pointer; }
 .fit select option { color: #111; background: #fff; }
 .fit button:disabled { opacity: .45; cursor: default; }
@@ -38,6 +38,8 @@ const STYLE = `
 
 const SIDE = 240;               // pixels of the longer side that strokes are fitted to, unless said otherwise
 const KINDS = [['points', 'points'], ['segments', 'straight lines'], ['polylines', 'bent lines'], ['beziers', 'curves']];
+const LOSSES = [['MSE', 'squared error'], ['BlurredMSE', 'squared error, blurred']];
+const RANGES = { sigma: [.45, 20], lr: [.0005, .2] };          // of the sliders
 
 function add(parent, name, attributes = {}, text) {
   const svg = ['svg', 'g', 'circle', 'path', 'polyline', 'text'].includes(name);
@@ -78,19 +80,28 @@ async function picture(source, side) {
   return out;
 }
 
-// A loss as it falls, on a logarithmic scale.
-function curve(svg, losses, at) {
+// A loss as it falls, on a logarithmic scale; `marks` are [iteration, words] of what was changed on the way.
+function curve(svg, losses, at, marks) {
   const w = 300, h = 110, good = losses.filter(([, o]) => o > 0);
   if (!good.length) return;
   const low = Math.min(...good.map(o => o[1])), high = Math.max(...good.map(o => o[1])), end = Math.max(good.at(-1)[0], 1);
   const x = i => 4 + (w - 8) * i / end, y = o => 16 + (h - 32) * (1 - Math.log(o / low) / (Math.log(high / low) || 1));
   svg.setAttribute('aria-label', `Loss over ${end} iterations: from ${good[0][1].toPrecision(3)} to ${good.at(-1)[1].toPrecision(3)}.`);
-  const [line, mark, top, bottom, right] = svg.children;
+  const [line, mark, top, bottom, right, changes] = svg.children;
   line.setAttribute('points', good.map(([i, o]) => `${x(i).toFixed(1)},${y(o).toFixed(1)}`).join(' '));
   mark.setAttribute('d', at === null ? '' : `M${x(at).toFixed(1)} 14V${h - 14}`);
   top.textContent = `loss ${high.toPrecision(3)}`;
   bottom.textContent = low.toPrecision(3);
   right.textContent = `iteration ${end}`;
+  const key = JSON.stringify([marks, end]);
+  if (changes.dataset.key === key) return;
+  changes.dataset.key = key;
+  changes.replaceChildren();
+  marks.forEach(([i, words], j) => {
+    add(changes, 'path', { d: `M${x(i).toFixed(1)} 14V${h - 14}`, stroke: 'currentColor', 'stroke-opacity': .5, 'stroke-dasharray': '2 3' });
+    const late = x(i) > .7 * w;
+    add(changes, 'text', { x: (x(i) + (late ? -3 : 3)).toFixed(1), y: 26 + 13 * (j % 4), 'text-anchor': late ? 'end' : 'start', fill: 'currentColor' }, words);
+  });
 }
 
 function save(name, data, type) {
@@ -122,14 +133,51 @@ function connect(source, hear) {
   };
 }
 
+// The same of a kernel: questions go through the widget's model and answers come back, pictures in them as files. A widget may be
+// shown several times: an answer is for the one that asked, a frame for all.
+function kernel(model, hear) {
+  const me = Math.random().toString(36).slice(2), waiting = new Map();
+  let last = 0, newest = 0, turn = Promise.resolve();
+  const plain = b => (b.buffer ? new Uint8Array(b.buffer, b.byteOffset, b.byteLength) : new Uint8Array(b));
+  async function listen(message, buffers) {
+    const { to, id, n, ...answer } = message, file = buffers?.[0] && plain(buffers[0]);
+    if (to !== undefined && to !== me) return;
+    if (n !== undefined) newest = Math.max(newest, n);
+    turn = turn.then(async () => {
+      if (n !== undefined && n < newest) return;                                // a later one has come meanwhile
+      if (answer.picture) {
+        const bitmap = await createImageBitmap(new Blob([file])), got = shrink(bitmap, bitmap.width, bitmap.height, Infinity);
+        bitmap.close();
+        Object.assign(answer, got, n === undefined ? {} : { frame: got.rgba.buffer });
+      } else if (file) answer.file = file;
+      if (n !== undefined) { model.send({ do: 'shown', n }); hear(answer); return; }
+      const [yes, no] = waiting.get(id);
+      waiting.delete(id);
+      if (answer.error) no(new Error(answer.error)); else yes(answer);
+    }).catch(e => hear({ error: e.message }));
+  }
+  model.on('msg:custom', listen);
+  return {
+    ask: (name, { rgba, ...more } = {}) => new Promise((yes, no) => {
+      waiting.set(++last, [yes, no]);
+      model.send({ to: me, id: last, do: name, ...more }, undefined, rgba ? [rgba.buffer] : []);
+    }),
+    shown: () => {},
+    close: () => model.off('msg:custom', listen),
+  };
+}
+
 // `state`: { src (address of a picture), settings, scene, label, name, side, glance, paused }; `source`: the text of engine.js, where it cannot be fetched.
-export function open(el, state, source = null) {
+// With `state.kernel` the widget's `model` leads to a kernel, which has a picture already; `state` then also says what can be set:
+// counts [[name, how many, at most], ...], losses [[name, words], ...] and ranges.
+export function open(el, state, source = null, model = null) {
   const label = state.label ?? 'strokes that find their places', root = add(el, 'div', { class: `fit${state.glance ? ' fit-glance' : ''}`, role: 'group', 'aria-label': label });
+  const remote = Boolean(state.kernel && model);
   add(root, 'style', {}, STYLE);
   const parts = add(root, 'div', { class: 'fit-parts' }), stage = add(parts, 'div', { class: 'fit-stage' }), side = add(parts, 'div', { class: 'fit-side' });
   const canvas = add(stage, 'canvas', { role: 'img', 'aria-label': label, width: 3, height: 2 }), over = add(stage, 'svg', { role: 'group', 'aria-label': 'the stroke you hold' });
   const path = add(over, 'path', { class: 'fit-path' }), target = add(stage, 'img', { class: 'fit-target', alt: 'the picture that the strokes are to become', hidden: '' });
-  let engine = null, size = null, name = state.name ?? 'drawing', last = null, wanted = !state.paused, away = false, picked = null, sharp = 0, tuned = { ...state.settings }, film = 0;
+  let engine = null, size = null, name = state.name ?? 'drawing', last = null, wanted = !state.paused && !remote, away = false, picked = null, sharp = 0, tuned = { ...state.settings }, film = 0;
 
   const fails = error => { alert.textContent = error.message; };
   const ask = (what, more) => engine.ask(what, more).catch(e => { fails(e); return {}; });
@@ -145,7 +193,7 @@ export function open(el, state, source = null) {
   button(buttons, 'step', 'One iteration (S)', () => { wanted = false; told(); ask('step'); });
   button(buttons, 'start again', 'Back to the first strokes, with the settings as they are (R)', () => ask('reset'));
   button(buttons, 'full screen', 'Fill the screen, or leave it (F)', () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen?.()), { class: 'fit-more' });
-  const status = add(side, 'p', { role: 'status' }), alert = add(side, 'p', { role: 'alert', class: 'fit-error' });
+  const status = add(side, 'p', { role: 'status' }, remote ? 'Getting ready. The first drawing on a machine compiles its kernels, for some seconds.' : ''), alert = add(side, 'p', { role: 'alert', class: 'fit-error' });
   const sources = add(side, 'div', { class: 'fit-row' });
   const file = add(add(sources, 'label', { class: 'fit-file', title: 'A photograph of yours; you can also drop one on the picture' }, 'your picture'), 'input', { type: 'file', accept: 'image/*', 'aria-label': 'choose a picture of yours' });
   file.addEventListener('change', () => { if (file.files[0]) take(file.files[0]); file.value = ''; });
@@ -163,7 +211,7 @@ export function open(el, state, source = null) {
       const v = low * (high / low) ** (input.value / steps);
       reading.textContent = say(v);
       input.setAttribute('aria-valuetext', say(v));
-      change(v);
+      change(v, `${words.replace(/ \(.*/, '')} ${say(v)}`);
     });
     shows[key] = show;
     return input;
@@ -174,24 +222,40 @@ export function open(el, state, source = null) {
     const select = add(settings, 'select', { id });
     for (const [v, text] of options) add(select, 'option', { value: v }, text);
     select.value = value;
-    select.addEventListener('change', () => change(select.value));
+    select.addEventListener('change', () => change(select.value, select.selectedOptions[0].textContent.replace(/:.*/, '')));
     shows[key] = v => { select.value = v; };
     return select;
   }
-  let asked = {}, asking = 0;
-  const set = changes => {                                               // of a slider's many values on its way, only the last is sent
+  let asked = {}, words = {}, asking = 0, marks = [], touched = {}, told_of = {};
+  const set = (changes, saying) => {                                     // of a slider's many values on its way, only the last is sent
     Object.assign(asked, changes);
     Object.assign(tuned, changes);
-    asking ||= setTimeout(() => { asking = 0; ask('set', { changes: asked }); asked = {}; }, 60);
+    for (const k of Object.keys(changes)) [words[k], touched[k]] = [saying, Date.now()];
+    asking ||= setTimeout(() => {
+      asking = 0;
+      marks = [...marks, ...Object.values(words).map(o => [last?.of ?? 0, o])].slice(-12);
+      ask('set', { changes: asked });
+      asked = {};
+      words = {};
+    }, 60);
   };
+  // what a kernel was told by somebody else
+  function follow(settings) {
+    for (const [k, v] of Object.entries(settings)) {
+      if (told_of[k] === v || k in asked || Date.now() - (touched[k] ?? 0) < 1000) continue;
+      told_of[k] = v;
+      shows[k]?.(v);
+    }
+  }
   const several = (state.scene?.groups.length ?? 1) > 1, own = state.scene?.groups[0];
   const first = (key, usual) => tuned[key] ?? usual, round = v => Math.round(v);
-  if (!several) slider('strokes', 'strokes', 1, 3000, own ? own.alpha.length : first('strokes', 500), v => String(round(v)), v => set({ strokes: round(v) }));
-  if (!several) menu('kind', 'kind', KINDS, own?.kind ?? first('kind', 'segments'), v => set({ kind: v }));
-  slider('sigma', 'width (pixels)', .45, 20, first('sigma', 2.5), v => v.toFixed(1), v => set({ sigma: v }));
-  slider('lr', 'learning rate', .0005, .2, first('lr', .01), v => v.toPrecision(2), v => set({ lr: v }));
-  menu('compose', 'composition', [['paint', 'paint: covers'], ['ink', 'ink: absorbs']], state.scene?.compose ?? first('compose', 'paint'), v => set({ compose: v }));
-  menu('loss', 'loss', [['MSE', 'squared error'], ['BlurredMSE', 'squared error, blurred']], first('loss', 'MSE'), v => set({ loss: v }));
+  const ranges = { ...RANGES, ...state.ranges }, counts = state.counts ?? (several ? [] : [['strokes', own ? own.alpha.length : first('strokes', 500), 3000]]);
+  for (const [key, many, most] of counts) slider(key, key, 1, most, many, v => String(round(v)), (v, saying) => set({ [key]: round(v) }, saying));
+  if (!several && !remote) menu('kind', 'kind', KINDS, own?.kind ?? first('kind', 'segments'), (v, saying) => set({ kind: v }, saying));
+  slider('sigma', 'width (pixels)', ...ranges.sigma, first('sigma', 2.5), v => (v < 1 ? v.toFixed(2) : v.toFixed(1)), (v, saying) => set({ sigma: v }, saying));
+  slider('lr', 'learning rate', ...ranges.lr, first('lr', .01), v => v.toPrecision(2), (v, saying) => set({ lr: v }, saying));
+  menu('compose', 'composition', [['paint', 'paint: covers'], ['ink', 'ink: absorbs']], state.scene?.compose ?? first('compose', 'paint'), (v, saying) => set({ compose: v }, saying));
+  menu('loss', 'loss', state.losses ?? LOSSES, first('loss', 'MSE'), (v, saying) => set({ loss: v }, saying));
   const back = slider('back', 'look back', 1, 100, 100, v => (v > 99.5 ? 'now' : `${round(v)} %`), v => {
     pause();
     ask('look', { at: v > 99.5 ? null : Math.round((v - 1) / 99 * ((last?.past ?? 1) - 1)) });
@@ -202,6 +266,7 @@ export function open(el, state, source = null) {
   add(graph, 'text', { x: 4, y: 10, fill: 'currentColor' });
   add(graph, 'text', { x: 4, y: 108, fill: 'currentColor' });
   add(graph, 'text', { x: 296, y: 108, 'text-anchor': 'end', fill: 'currentColor' });
+  add(graph, 'g');
   const saves = add(side, 'div', { class: 'fit-row fit-more' });
   const called = end => `${name}-${last?.iteration ?? 0}.${end}`;
   button(saves, 'SVG', 'Save the drawing as vectors', async () => { const { svg } = await ask('svg'); if (svg) save(called('svg'), svg, 'image/svg+xml'); });
@@ -209,10 +274,11 @@ export function open(el, state, source = null) {
     const o = await ask('pixels', { scale: 4 });
     if (o.rgba) onCanvas(document.createElement('canvas'), o).toBlob(b => save(called('png'), b, 'image/png'));
   });
-  button(saves, 'GIF', 'Save the strokes on their way as a film', async () => { const { gif } = await ask('film'); if (gif) save(called('gif'), gif, 'image/gif'); });
+  button(saves, 'GIF', 'Save the strokes on their way as a film', async () => { const { gif, file } = await ask('film'); if (gif ?? file) save(called('gif'), gif ?? file, 'image/gif'); });
+  if (globalThis.MediaRecorder?.isTypeSupported('video/webm')) button(saves, 'WebM', 'Save the strokes on their way as a film in all colours; it is played once while it is made', () => record());
   button(saves, 'watch it drawn', 'Lay the strokes one after the other', () => replay());
   button(saves, 'take a stroke', 'Hold one stroke: move its points by arrow keys or by hand', async () => grab((await ask('stroke', { n: Math.floor(Math.random() * (last?.strokes ?? 1)) })).picked));
-  add(side, 'p', { class: 'fit-note' }, 'Everything happens on this device: no picture leaves it.');
+  add(side, 'p', { class: 'fit-note' }, remote ? 'The kernel of this notebook computes; a picture that you choose goes to it, and nowhere else.' : 'Everything happens on this device: no picture leaves it.');
 
   // --- the run
   const told = () => { run.textContent = wanted ? 'pause' : 'start'; run.setAttribute('aria-pressed', String(wanted)); };
@@ -230,6 +296,29 @@ export function open(el, state, source = null) {
     film = setTimeout(next, 0);
   }
 
+  // what has been, as the browser's own recorder takes it down while it is played
+  async function record() {
+    pause();
+    letGo();
+    const many = last?.past ?? 0, frames = Math.min(many, 60), sheet = document.createElement('canvas'), kept = [];
+    const scale = Math.max(1, Math.min(4, Math.round(800 / size.width))), wait = ms => new Promise(f => setTimeout(f, ms));
+    let recorder = null;
+    for (let j = 0; j <= frames && !wanted; j++) {
+      await ask('look', { at: j < frames ? Math.round((many - 1) * (j / Math.max(frames - 1, 1)) ** 1.5) : null });
+      const o = await ask('pixels', { scale });
+      if (!o.rgba) return;
+      onCanvas(sheet, o);
+      if (!recorder) {
+        recorder = new MediaRecorder(sheet.captureStream(25), { mimeType: 'video/webm', videoBitsPerSecond: 8e6 });
+        recorder.ondataavailable = e => kept.push(e.data);
+        recorder.start();
+      }
+      await wait(j < frames ? 80 : 1500);                   // the end is shown longer
+    }
+    await new Promise(f => { recorder.onstop = f; recorder.stop(); });
+    save(called('webm'), new Blob(kept), 'video/webm');
+  }
+
   function onCanvas(where, { height, width, rgba }) {
     if (where.width !== width || where.height !== height) { where.width = width; where.height = height; }
     where.getContext('2d').putImageData(new ImageData(rgba, width, height), 0, 0);
@@ -238,6 +327,13 @@ export function open(el, state, source = null) {
 
   function hear(message) {
     if (message.error) fails({ message: message.error });
+    if (remote && message.frame) {                          // a kernel may be started, steered and repaired by others, too
+      alert.textContent = message.error;
+      wanted = message.running;
+      told();
+      follow(message.settings);
+      ({ marks } = message);
+    }
     if (!message.frame) {
       if (message.running === false) { wanted = false; told(); }
       return;
@@ -248,7 +344,8 @@ export function open(el, state, source = null) {
     engine.shown(message.frame);
     status.textContent = `iteration ${message.iteration}${message.looking ? ` of ${message.of}` : ''}, ${message.psnr.toFixed(1)} dB, ${message.strokes} strokes`;
     canvas.setAttribute('aria-label', `${label}: ${message.strokes} strokes, ${message.psnr.toFixed(1)} decibels`);
-    curve(graph, message.curve, message.looking ? message.iteration : null);
+    if (!remote && message.of === 0) marks = [];
+    curve(graph, message.curve, message.looking ? message.iteration : null, marks);
     if (wanted && !message.running && !away && message.iteration > 0) { wanted = false; told(); }
     if (!message.running) sharp = setTimeout(sharpen, 200);
   }
@@ -261,16 +358,24 @@ export function open(el, state, source = null) {
     if (o.rgba && !last.running) onCanvas(canvas, o);
   }
 
-  async function begin(got, scene = null) {
+  // the canvas takes the shape of the picture that the strokes are to become
+  function stand(got) {
     size = got;
     stage.style.setProperty('--ratio', got.width / got.height);
     over.setAttribute('viewBox', `0 0 ${got.width} ${got.height}`);
     over.style.fontSize = 0;
     target.src = got.url;
     target.hidden = false;
-    letGo();
+  }
+
+  async function begin(got, scene = null) {
+    const going = wanted;
+    if (engine) letGo();
+    if (!remote) stand(got);
     engine ??= connect(source, hear);
-    await ask('open', { rgba: got.rgba, height: got.height, width: got.width, settings: tuned, scene });
+    await ask('open', { rgba: got.rgba, height: got.height, width: got.width, settings: tuned, scene, name });
+    if (remote) stand(await ask('meet'));                   // it makes the picture as small as it wants it
+    wanted = going;
     if (wanted && !away) ask('start');
     told();
   }
@@ -312,7 +417,14 @@ export function open(el, state, source = null) {
     const look = async () => {
       if (!stream) return;
       const got = shrink(video, video.videoWidth, video.videoHeight, Math.min(state.side ?? SIDE, 200));
-      if (size && size.width === got.width && size.height === got.height) { target.src = got.url; await ask('aim', { rgba: got.rgba }); } else { wanted = true; await begin(got); }
+      const fits = size && (remote ? Math.abs(size.width * got.height - size.height * got.width) < 2 * got.height : size.width === got.width && size.height === got.height);
+      if (fits) {
+        target.src = got.url;
+        await ask('aim', { rgba: got.rgba, height: got.height, width: got.width });
+      } else {
+        wanted = true;
+        await begin(got);
+      }
       looks = setTimeout(look, 150);
     };
     look();
@@ -400,7 +512,7 @@ export function open(el, state, source = null) {
   let inSight = true;
   function attend() {
     const now = document.hidden || !inSight;
-    if (now === away) return;
+    if (remote || now === away) return;                     // a kernel goes on beside the notebook
     away = now;
     if (away) stopCamera();
     if (engine && wanted) ask(away ? 'pause' : 'start');
@@ -410,7 +522,10 @@ export function open(el, state, source = null) {
   seen.observe(root);
 
   told();
-  if (state.src) take(state.src, state.scene ?? null);
+  if (remote) {
+    engine = kernel(model, hear);
+    ask('meet').then(got => got.url && stand(got));
+  } else if (state.src) take(state.src, state.scene ?? null);
   return () => { seen.disconnect(); document.removeEventListener('visibilitychange', attend); stopCamera(); stopReplay(); clearTimeout(sharp); engine?.close(); };
 }
 
@@ -433,4 +548,4 @@ export function wake(el, source = null) {
 const text = typeof document === 'undefined' ? null : document.getElementById('fit-engine')?.textContent ?? null;
 if (typeof document !== 'undefined' && (text || /^(https?|file):/.test(import.meta.url))) document.querySelectorAll('[data-fit]').forEach(el => wake(el, text));
 
-export default { render({ model, el }) { return open(el, model.get('state'), model.get('engine')); } };
+export default { render({ model, el }) { return open(el, model.get('state'), model.get('engine'), model); } };

@@ -159,6 +159,23 @@ def test_files_to_keep(toy):
     last = torch.tensor(list(film.convert('RGB').resize((64, photo.shape[1]), Image.BOX).tobytes())).view(photo.shape[1], 64, 3)/255
     assert abs(-10*(last - photo.movedim(0, -1)).square().mean().log10().item() - toy.db()) < 2.5
 
+def test_a_film_in_all_colours(toy):
+    toy.reach(40)
+    toy.stop()
+    n = toy.iteration()
+    with toy.page.expect_download() as d: toy.press('WebM')
+    film = Path(d.value.path()).read_bytes()
+    assert d.value.suggested_filename == f'china-{n}.webm' and film[:4] == bytes.fromhex('1a45dfa3') and b'webm' in film[:64] and len(film) > 20_000
+    from base64 import b64encode
+    seen = toy.page.evaluate("""async data => { const v = document.createElement('video'); v.muted = true; v.src = 'data:video/webm;base64,' + data;
+      await new Promise((f, no) => { v.onloadeddata = f; v.onerror = () => no(v.error.message); });
+      const c = document.createElement('canvas'); [c.width, c.height] = [v.videoWidth, v.videoHeight]; const x = c.getContext('2d');
+      const shot = () => { x.drawImage(v, 0, 0); return [...x.getImageData(0, 0, c.width, c.height).data]; };
+      const first = shot(); await v.play(); await new Promise(f => { v.onended = f; }); const end = shot();
+      return [c.width, c.height, first.reduce((s, o, i) => s + Math.abs(o - end[i]), 0) / first.length]; }""", b64encode(film).decode())
+    assert seen[:2] == [4*64, 4*43] and seen[2] > 2                          # it begins with the first strokes and ends with the last
+    assert toy.iteration() == n
+
 def files(folder):
     "A large photograph that lies on its side, one that is half transparent, a film, and no picture at all."
     image = Image.new('RGB', (4000, 3000), 'navy')
