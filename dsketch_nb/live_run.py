@@ -254,6 +254,7 @@ def set(self:LiveRun,
     made = [(self.iteration, change_in_words(k, v)) for k, v in changes.items()]
     self.marks = [*self.marks, *made][-12:]
 
+# %% ../nbs/21a_live_run.ipynb #addc8fb0
 def change_in_words(
     name:str, # of a setting
     value, # what it is now
@@ -310,8 +311,8 @@ def hold(self:LiveRun,
     params = torch.as_tensor(params).to(g.params)
     if params.numel() != g.params[0].numel() or not params.isfinite().all():
         raise ValueError(
-            f"params must be {g.params[0].numel()} finite numbers, the control points of"
-            f" one of the {g.kind}, not {params.tolist()}"
+            f"params must be {g.params[0].numel()} finite numbers, the control points"
+            f" of one of the {g.kind}, not {params.tolist()}"
         )
     self.held = group, stroke, params.view_as(g.params[0])
     self.o.renew(g, [stroke], params=self.held[2])
