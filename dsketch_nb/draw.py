@@ -204,6 +204,7 @@ class Backend:
         if self.draw and not transformed(): return self.draw(st)
         return _Kernels.apply(*st.learned, st.offsets, st.image, st, self.kernels)[0]
 
+# %% ../nbs/02_draw.ipynb #draw-table
 BACKENDS = {
     'dense': Backend(draw_dense), 'pairs': Backend(draw_pairs),
     'numba': Backend(module='dsketch_nb.compiled', device='cpu', needs='numba'),
