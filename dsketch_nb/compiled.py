@@ -24,8 +24,9 @@ from .pairs import squared_reach
 from .strokes import THREADS, number_bounds, check_values, refuse
 
 # %% ../nbs/02a_compiled.ipynb #70b3e103
-# a segment is a row of numbers, in pixels: where it begins; its direction and length; from pixels
-# along it to its place on it, 0 to 1; its reach; what `_spans` needs; the rows it can touch
+# a segment is a row of numbers, in pixels: where it begins; its direction and length;
+# from pixels along it to its place on it, 0 to 1; its reach; what `_spans` needs; the
+# rows it can touch
 Y, X, UY, UX, LENGTH, PLACE, REACH, PER_ROW, TILT, FIRST, END = range(PARTS := 11)
 
 @jit_kernel()
@@ -39,10 +40,8 @@ def _segment(ay, ax, by, bx, reach, H, W, g):
     g[Y], g[X], g[UY], g[UX], g[LENGTH] = ay, ax, uy, ux, length
     g[PLACE] = per if length > 1e-10 else length*1e20
     g[REACH], g[PER_ROW], g[TILT] = reach, per_row, reach*ux*abs(per_row)
-    y0, y1 = (
-        math.ceil(min(max(min(ay, by) - reach, 0), H)),
-        math.floor(min(max(max(ay, by) + reach, -1), H - 1)) + 1,
-    )
+    y0 = math.ceil(min(max(min(ay, by) - reach, 0), H))
+    y1 = math.floor(min(max(max(ay, by) + reach, -1), H - 1)) + 1
     beside = max(ax, bx) + reach < 0 or min(ax, bx) - reach > W - 1
     g[FIRST], g[END] = (0, 0) if y0 >= y1 or beside else (y0, y1)
 
@@ -150,8 +149,8 @@ def _plan(vertices, offsets, image, sigma2, colour, alpha, H, W, batch, rows, pi
 # %% ../nbs/02a_compiled.ipynb #b4c50d25
 @jit_kernel(forceinline=True)
 def _spans(g, y0, rows, W, lo, hi, at):
-    """The columns [lo, hi) within reach of a segment in the rows from y0 on, into lo and hi from
-    `at` on; lo = W and hi = 0 where there are none.
+    """The columns [lo, hi) within reach of a segment in the rows from y0 on, into lo
+    and hi from `at` on; lo = W and hi = 0 where there are none.
     """
     ay, ax, my, mx, R = g[Y], g[X], g[UY]*g[LENGTH], g[UX]*g[LENGTH], g[REACH]
     per_row, tilt = g[PER_ROW], g[TILT]
@@ -159,12 +158,13 @@ def _spans(g, y0, rows, W, lo, hi, at):
         y = (y0 + i - ay) + count(lo)
         t, u = min(max(y*per_row - tilt, 0), 1), min(max(y*per_row + tilt, 0), 1)
         up = y - t*my
-        left, right = t * mx - math.sqrt(max(R * R - up * up, 0)), u * mx + math.sqrt(
-            max(R * R - (y - u * my) * (y - u * my), 0)
-        )
+        left = t*mx - math.sqrt(max(R*R - up*up, 0))
+        right = u*mx + math.sqrt(max(R*R - (y - u*my) * (y - u*my), 0))
         none = R*R < up*up
-        store(lo, at+i, where(none, W, 0 - math.floor(0 - min(max(left + ax, 0), W))))
-        store(hi, at+i, where(none, 0, math.floor(max(min(right + ax, W-1), -1)) + 1))
+        first = 0 - math.floor(0 - min(max(left + ax, 0), W))
+        end = math.floor(max(min(right + ax, W-1), -1)) + 1
+        store(lo, at+i, where(none, W, first))
+        store(hi, at+i, where(none, 0, end))
 
 # %% ../nbs/02a_compiled.ipynb #7c4feee2
 class Line(NamedTuple):
@@ -181,17 +181,16 @@ def _line(g): return Line(g[Y], g[X], g[UY], g[UX], g[LENGTH], g[PLACE])
 
 @jit_kernel(forceinline=True)
 def _nearest(g, y, column, x):
-    """For eight pixels in a row: beside a segment's line, beyond its ends, both in pixels, and the
-    nearest point's place on it.
+    """For eight pixels in a row: beside a segment's line, beyond its ends, both in
+    pixels, and the nearest point's place on it.
     """
     py, px, uy, ux = y - g[Y], column - g[X], g[UY], g[UX]
     along = py*uy + px*ux
-    beside, from_a, from_b = (
-        (px * uy - py * ux) + count(x) * uy,
-        along + count(x) * ux,
-        (along - g[LENGTH]) + count(x) * ux,
-    )
-    return beside, min(from_a, 0) + max(from_b, 0), min(max(from_a*g[PLACE], 0), 1)
+    beside = (px*uy - py*ux) + count(x)*uy
+    from_a = along + count(x)*ux
+    from_b = (along - g[LENGTH]) + count(x)*ux
+    beyond = min(from_a, 0) + max(from_b, 0)
+    return beside, beyond, min(max(from_a*g[PLACE], 0), 1)
 
 # %% ../nbs/02a_compiled.ipynb #a5122b81
 class Scratch(NamedTuple):
@@ -216,10 +215,12 @@ def _scratch(rows, W, longest, like):
         np.empty(8*n, like.dtype), np.empty(8*n if longest > 1 else 1, like.dtype),
     )
 
+# %% ../nbs/02a_compiled.ipynb #comp-one
 @jit_kernel(forceinline=True)
 def _one_segment(g, scale, y0, rows, W, scratch):
     "The chunks of a stroke of one segment in a band; their number."
-    lo, hi, row, column, x = scratch.lo, scratch.hi, scratch.row, scratch.column, scratch.x
+    lo, hi, x = scratch.lo, scratch.hi, scratch.x
+    row, column = scratch.row, scratch.column
     i0, i1 = _rows_in(g, y0, rows)
     _spans(g, y0 + i0, i1 - i0, W, lo, hi, i0)
     m, line = 0, _line(g)
@@ -263,6 +264,7 @@ def _own(k, i, rows, scratch):
     a, b, left = int(los[at]), int(his[at]), int(lo[i])
     return (first[i] + (a - left)//8, first[i] + (b - left + 7)//8) if a < b else (0, 0)
 
+# %% ../nbs/02a_compiled.ipynb #comp-many
 @jit_kernel(forceinline=True)
 def _many_segments(parts, k0, k1, scale, y0, rows, W, scratch):
     "The chunks of a stroke of several segments in a band; their number."
@@ -348,8 +350,8 @@ def _off_zero(f):
     return where(max(f, 0 - f) < 1e-18, 1e-18, f)
 
 @jit_kernel()
-def _ink_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, areas, colour,
-               P, image):
+def _ink_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, areas,
+               colour, P, image):
     "What shows through, P [B, C, H, W], and the image, 1 - P, for the bands b0 to b1."
     C, width, plane = P.shape[1], W + 8, rows*(W + 8)
     scratch, through = _scratch(rows, W, longest, P), np.empty(C*plane, P.dtype)
@@ -361,7 +363,8 @@ def _ink_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, a
         while k < end:
             n, k0 = stroke[k], k
             k = _same_stroke(stroke, k, end)
-            for j in range(_chunks(parts, k0, k, n, scale, y0, h, W, scratch, areas)):
+            m = _chunks(parts, k0, k, n, scale, y0, h, W, scratch, areas)
+            for j in range(m):
                 r, rest = _ink_of(load(x, 8*j), n, areas)
                 for c in range(C):
                     at, cover = c*plane + row[j]*width + column[j], colour[n,c]
@@ -376,14 +379,15 @@ def _ink_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, a
 # %% ../nbs/02a_compiled.ipynb #82ee5559
 @jit_kernel(forceinline=True)
 def _pull(g, y, column, w, x, qa, ea, qb, eb):
-    """Add the weights w = r dL/dr of eight pixels, times their offsets from the nearest points, to
-    the sums for a segment's ends: beside and beyond for a, then for b.
+    """Add the weights w = r dL/dr of eight pixels, times their offsets from the nearest
+    points, to the sums for a segment's ends: beside and beyond for a, then for b.
     """
     beside, beyond, t = _nearest(g, y, column, x)
     wb = w*t
     wa = w - wb
     return qa + wa*beside, ea + wa*beyond, qb + wb*beside, eb + wb*beyond
 
+# %% ../nbs/02a_compiled.ipynb #comp-keep
 @jit_kernel(forceinline=True)
 def _keep_weights(sums, n, e, y0, rows, w, areas):
     "An area's weights, for `pull_edges` to come."
@@ -425,10 +429,10 @@ def _to_ends(sums, parts, slot, k0, k1, n, y0, rows, m, w, scratch, areas):
 
 # %% ../nbs/02a_compiled.ipynb #36e19b48
 @jit_kernel(forceinline=True)
-def _ink_weights(m, n, colour, GP, plane, width, w, by_colour, scratch,
-                 areas):
-    """The weights w = r dL/dr of a stroke's chunks, dL/dr of an area's, and its sums for sigma2
-    (returned) and the colour. GP is the image's gradient times what shows through.
+def _ink_weights(m, n, colour, GP, plane, width, w, by_colour, scratch, areas):
+    """The weights w = r dL/dr of a stroke's chunks, dL/dr of an area's, and its sums
+    for sigma2 (returned) and the colour. GP is the image's gradient times what shows
+    through.
     """
     row, column, x = scratch.row, scratch.column, scratch.x
     by_sigma2 = lanes(x, 0)
@@ -438,10 +442,9 @@ def _ink_weights(m, n, colour, GP, plane, width, w, by_colour, scratch,
         weight = lanes(x, 0)
         for c in range(colour.shape[1]):
             cover = colour[n,c]
-            others = (
-                load(GP, c * plane + row[j] * width + column[j])
-                / _off_zero((1 - cover) + cover * rest)
-            )
+            at = c*plane + row[j]*width + column[j]
+            # what shows through all the other strokes, times the image's gradient
+            others = load(GP, at) / _off_zero((1 - cover) + cover*rest)
             store(by_colour, 8*c, load(by_colour, 8*c) + others*r)
             weight += others*cover
         if not _is_area(n, areas): weight *= r
@@ -453,8 +456,8 @@ def _ink_weights(m, n, colour, GP, plane, width, w, by_colour, scratch,
 @jit_kernel()
 def _ink_bands_backward(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, areas,
                         colour, P, G, sums):
-    """Into sums [E, 4+1+C]: each (segment, band)'s part of the gradients by its ends, sigma2 and
-    colour.
+    """Into sums [E, 4+1+C]: each (segment, band)'s part of the gradients by its ends,
+    sigma2 and colour.
     """
     C, width, plane = P.shape[1], W + 8, rows*(W + 8)
     scratch, GP = _scratch(rows, W, longest, P), np.zeros(C*plane, P.dtype)
@@ -488,8 +491,8 @@ def _brush(m, n, colour, alpha, layer, plane, width, scratch, areas):
             store(layer, at, old + a*(colour[n,c] - old))
 
 @jit_kernel()
-def _paint_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, areas, colour,
-                 alpha, image):
+def _paint_bands(b0, b1, H, W, rows, longest, start, parts, stroke, slot, scale, areas,
+                 colour, alpha, image):
     "Paint on image [B, C, H, W], which holds the background, the bands b0 to b1."
     C, width, plane = image.shape[1], W + 8, rows*(W + 8)
     scratch, layer = _scratch(rows, W, longest, image), np.zeros(C*plane, image.dtype)
@@ -547,8 +550,9 @@ def _paint_band_again(band, h, y0, W, rows, start, parts, stroke, scale, areas, 
 @jit_kernel(forceinline=True)
 def _paint_weights(m, at, n, colour, alpha, GT, under, plane, width, w, by_rest,
                    scratch, areas):
-    """The weights w = r dL/dr of a stroke's chunks, dL/dr of an area's, and its sums for sigma2
-    (returned), colour and alpha. GT, the image's gradient times what shows through, goes on to the stroke below.
+    """The weights w = r dL/dr of a stroke's chunks, dL/dr of an area's, and its sums
+    for sigma2 (returned), colour and alpha. GT, the image's gradient times what shows
+    through, goes on to the stroke below.
     """
     row, column, x = scratch.row, scratch.column, scratch.x
     C, by_sigma2, by_alpha = colour.shape[1], lanes(x, 0), lanes(x, 0)
@@ -615,7 +619,8 @@ def _paint_bands_backward(b0, b1, H, W, rows, longest, start, parts, stroke, slo
 
 # %% ../nbs/02a_compiled.ipynb #b4338050
 @jit_kernel()
-def _add_up(n0, n1, offsets, first, entry, sums, scale, pitch, by_vertex, by_sigma2, by_colour, by_alpha):
+def _add_up(n0, n1, offsets, first, entry, sums, scale, pitch, by_vertex, by_sigma2,
+            by_colour, by_alpha):
     "The gradients of the strokes n0 to n1 from the sums of their segments' bands."
     C, ends = by_colour.shape[1], np.empty(4)
     rest = np.empty(C + 1)
@@ -661,15 +666,16 @@ if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_forget_p
 
 # %% ../nbs/02a_compiled.ipynb #5e186c44
 def _in_blocks(kernel, work, *args):
-    """kernel(start, end, *args) over range(len(work)-1) on all threads, in blocks of equal `work`
-    (a running sum); what they return, in order.
+    """kernel(start, end, *args) over range(len(work)-1) on all threads, in blocks of
+    equal `work` (a running sum); what they return, in order.
     """
     global _pool
     parts = min(_threads, len(work) - 1, 1 + int(work[-1]) // 2000)
     if parts < 2: return [kernel(0, len(work)-1, *args)]
     # set_threads, in another thread, may forget it at any time
     pool = _pool = _pool or ThreadPoolExecutor(max(_threads - 1, 1), 'dsketch-draw')
-    cuts = [0, *np.searchsorted(work, work[-1] * np.arange(1, parts) / parts).tolist(), len(work)-1]
+    inner = np.searchsorted(work, work[-1] * np.arange(1, parts) / parts).tolist()
+    cuts = [0, *inner, len(work)-1]
     others = [pool.submit(kernel, a, b, *args) for a, b in zip(cuts[1:-1], cuts[2:])]
     return [kernel(cuts[0], cuts[1], *args), *(o.result() for o in others)]
 
@@ -745,10 +751,11 @@ class _Plan:
 # %% ../nbs/02a_compiled.ipynb #c63d4c47
 def forward(
     st, # Strokes on the CPU
-)->tuple: # the image [B, C, H, W], and what backward needs besides: what shows through ink, or nothing for paint
-    "Draw."
+)->tuple: # the image [B, C, H, W], and what shows through ink (nothing for paint)
+    "Draw: the image, and what `backward` needs besides."
     plan = st.plan = _Plan(st)
-    if st.background is not None and not np.isfinite(_np(st.background)).all(): check_values(st)
+    if st.background is not None:
+        if not np.isfinite(_np(st.background)).all(): check_values(st)
     if st.paint:
         image = st.canvas()
         plan.run(_paint_bands, st, plan.alpha, image.numpy())
@@ -764,19 +771,22 @@ def backward(
     st, # what was drawn
     through, # what forward gave besides the image
     grad, # [B, C, H, W] the loss's gradient by the image
-)->tuple: # its gradients by vertices, sigma2, colour, alpha and background, None for what was not given
-    "The gradients of what `forward` drew."
+)->tuple: # its gradients by vertices, sigma2, colour, alpha and background
+    "The gradients of what `forward` drew; None by what was not given."
     plan, N, C = st.plan or _Plan(st), *st.colour.shape
-    sums, image = np.empty((plan.entry[plan.first[-1]], 5 + C + st.paint), plan.colour.dtype), None
+    entries, image = plan.entry[plan.first[-1]], None
+    sums = np.empty((entries, 5 + C + st.paint), plan.colour.dtype)
     if plan.filled: plan.weigh()
     if st.paint:
         image = st.canvas()
         plan.run(_paint_bands_backward, st, plan.alpha, image.numpy(), _np(grad), sums)
     else: plan.run(_ink_bands_backward, st, _np(through), _np(grad), sums)
-    by = [grad.new_empty(s) for s in ((len(st.vertices), 2), N, (N, C), N if st.paint else 0)]
+    shapes = (len(st.vertices), 2), N, (N, C), N if st.paint else 0
+    by = [grad.new_empty(s) for s in shapes]
     _in_blocks(
-        _add_up, plan.first, plan.offsets, plan.first, plan.entry, sums, plan.rest[-1], st.pitch,
-        *(x.numpy() for x in by),
+        _add_up, plan.first, plan.offsets, plan.first, plan.entry, sums, plan.rest[-1],
+        st.pitch, *(x.numpy() for x in by),
     )
     if plan.filled: plan.filled.pull(plan.areas, by[0].numpy(), by[1].numpy())
-    return *by[:3], by[3] if st.paint else None, image if st.background is not None else None
+    by_alpha = by[3] if st.paint else None
+    return *by[:3], by_alpha, image if st.background is not None else None

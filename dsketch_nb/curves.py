@@ -34,7 +34,8 @@ def _control_points(params, t, n, name):
 # %% ../nbs/01_curves.ipynb #101a15a4
 def linear_bezier(
     params:Tensor, # [*, 2, D] control points in grid units
-    t:Tensor, # [T, 1] or [*, T, 1] positions along the curve, 0 at its start and 1 at its end
+    # [T, 1] or [*, T, 1] positions along the curve, 0 at its start and 1 at its end
+    t:Tensor,
 )->Tensor: # [*, T, D] points on the curve
     "A straight line as a Bézier curve of first degree."
     p0, p1 = _control_points(params, t, 2, 'linear_bezier')
@@ -43,7 +44,8 @@ def linear_bezier(
 # %% ../nbs/01_curves.ipynb #13b7b395
 def quadratic_bezier(
     params:Tensor, # [*, 3, D] control points in grid units
-    t:Tensor, # [T, 1] or [*, T, 1] positions along the curve, 0 at its start and 1 at its end
+    # [T, 1] or [*, T, 1] positions along the curve, 0 at its start and 1 at its end
+    t:Tensor,
 )->Tensor: # [*, T, D] points on the curve
     "A Bézier curve of second degree, an arc of a parabola."
     p0, p1, p2 = _control_points(params, t, 3, 'quadratic_bezier')
@@ -53,7 +55,8 @@ def quadratic_bezier(
 # %% ../nbs/01_curves.ipynb #e964db75
 def cubic_bezier(
     params:Tensor, # [*, 4, D] control points in grid units
-    t:Tensor, # [T, 1] or [*, T, 1] positions along the curve, 0 at its start and 1 at its end
+    # [T, 1] or [*, T, 1] positions along the curve, 0 at its start and 1 at its end
+    t:Tensor,
 )->Tensor: # [*, T, D] points on the curve
     "A Bézier curve of third degree, the workhorse of vector graphics."
     p0, p1, p2, p3 = _control_points(params, t, 4, 'cubic_bezier')
@@ -62,19 +65,23 @@ def cubic_bezier(
 
 # %% ../nbs/01_curves.ipynb #0630c087
 def _knot_spacing(params, alpha):
-    """|p_{i+1} - p_i|^alpha for neighbours in [*, P, D] -> [*, P-1, 1]; points closer than 1e-6
-    count as 1e-6 apart.
+    """|p_{i+1} - p_i|^alpha for neighbours in [*, P, D] -> [*, P-1, 1]; points closer
+    than 1e-6 count as 1e-6 apart.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(
-            f"alpha {alpha} must lie in [0, 1]: 0 is uniform, 0.5 centripetal, 1 chordal"
+            f"alpha {alpha} must lie in [0, 1]: 0 is uniform, 0.5 centripetal,"
+            " 1 chordal"
         )
-    return params.diff(dim=-2).square().sum(-1, keepdim=True).clamp(min=1e-12) ** (alpha/2)
+    distance2 = params.diff(dim=-2).square().sum(-1, keepdim=True).clamp(min=1e-12)
+    return distance2 ** (alpha/2)
 
 # %% ../nbs/01_curves.ipynb #413cc6f5
 def catmull_rom_spline(
-    params:Tensor, # [*, 4, D] points in grid units; the curve runs from the 2nd to the 3rd
-    t:Tensor, # [T, 1] or [*, T, 1] positions along the curve, 0 at the 2nd point and 1 at the 3rd
+    # [*, 4, D] points in grid units; the curve runs from the 2nd to the 3rd
+    params:Tensor,
+    # [T, 1] or [*, T, 1] positions along the curve, 0 at the 2nd point and 1 at the 3rd
+    t:Tensor,
     alpha:float=.5, # how time follows distance: 0 uniform, 0.5 centripetal, 1 chordal
 )->Tensor: # [*, T, D] points on the curve
     "One span of a Catmull-Rom spline, by the pyramid of Barry & Goldman (1988)."
@@ -136,11 +143,13 @@ def polyline_edt2(
     vertices:Tensor, # [*, K, D] vertices in grid units; one vertex is a point
     grid:Tensor, # [*S, D] centres of the cells
 )->Tensor: # [*, *S] squared grid units
-    "Squared Euclidean distance from every cell to each polyline: the least over its segments."
+    """Squared Euclidean distance from every cell to each polyline: the least over its
+    segments.
+    """
     if vertices.dim() < 2 or vertices.shape[-2] < 1:
         raise ValueError(
-            f"vertices of shape {tuple(vertices.shape)} make no polyline: expected [*, K, D] with K"
-            " of 1 or more"
+            f"vertices of shape {tuple(vertices.shape)} make no polyline: expected"
+            " [*, K, D] with K of 1 or more"
         )
     if vertices.shape[-2] == 1: return point_edt2(vertices.squeeze(-2), grid)
     lines = torch.stack([vertices[..., :-1, :], vertices[..., 1:, :]], -2)
@@ -151,26 +160,33 @@ def _most_bend(params, cfcn):
     "The largest |c''| of any of the curves, for `cfcn` of third degree or less in t."
     c = curve_to_polyline(params.detach().cpu().double(), 3, cfcn)
     # c'' at t = 1/3 and 2/3, a step of h = 1/3 apart
-    mid = 9 * c.diff(n=2, dim=-2)
-    ends = torch.cat([2*mid[..., :1, :] - mid[..., 1:, :], 2*mid[..., 1:, :] - mid[..., :1, :]], -2)
-    return ends.norm(dim=-1).max().item() if ends.numel() else 0.
+    second, third = (9 * c.diff(n=2, dim=-2)).split(1, dim=-2)
+    # it is a straight line in t, so these are its values at t = 0 and 1
+    ends = torch.cat([2*second - third, 2*third - second], -2)
+    bend = ends.norm(dim=-1).max().item() if ends.numel() else 0.
+    if not math.isfinite(bend):
+        raise ValueError(
+            "params holds NaN or infinity: every control point must be finite"
+        )
+    return bend
 
 # %% ../nbs/01_curves.ipynb #86579efb
 def chords_needed(
     params:Tensor, # [*, P, D] control points in grid units, as cfcn takes them
     tol:float, # the largest distance allowed between curve and chords, in grid units
-    cfcn=cubic_bezier, # any curve of third degree or less in t: every curve of this page
+    # any curve of third degree or less in t: every curve of this page
+    cfcn=cubic_bezier,
 )->int: # chords a curve, enough for all of them
-    "Least K for which the bound on the chord error, max|c''| / (8 K^2), is within `tol`."
+    """Least K for which the bound on the chord error, max|c''| / (8 K^2), is within
+    `tol`.
+    """
     if not tol > 0:
         raise ValueError(
-            f"tol {tol} must be above 0: pass a distance in grid units, such as a tenth of a"
-            " pixel's pitch"
+            f"tol {tol} must be above 0: pass a distance in grid units, such as a tenth"
+            " of a pixel's pitch"
         )
-    bend = _most_bend(params, cfcn)
-    if not math.isfinite(bend):
-        raise ValueError("params holds NaN or infinity: every control point must be finite")
-    K = math.sqrt(bend / (8*tol))
+    K = math.sqrt(_most_bend(params, cfcn) / (8*tol))
+    # what is whole but for rounding is not rounded up
     return max(1, math.ceil(K*(1 - 1e-9)))
 
 # %% ../nbs/01_curves.ipynb #b2136e3f
@@ -180,15 +196,17 @@ def curve_edt2_polyline(
     segments:int, # chords a curve
     cfcn=cubic_bezier, # the curve: (params [*, P, D], t [T, 1]) -> [*, T, D]
 )->Tensor: # [*, *S] squared grid units
-    """Squared distance from every cell to each curve, taken as `segments` chords (Mihai & Hare
-    2021).
+    """Squared distance from every cell to each curve, taken as `segments` chords (Mihai
+    & Hare 2021).
     """
     return polyline_edt2(curve_to_polyline(params, segments, cfcn), grid)
 
 # %% ../nbs/01_curves.ipynb #09b96241
 @torch.no_grad()
 def _nearest_t(params, cells, iters, slices, cfcn):
-    "The t at which each curve of [*, P, D] comes nearest to each of `cells` [M, D]: [*, M, 1]."
+    """The t at which each curve of [*, P, D] comes nearest to each of `cells` [M, D]:
+    [*, M, 1].
+    """
     low = params.new_zeros(params.shape[:-2] + (len(cells), 1))
     high, best_t, best = low + 1, low, torch.full_like(low, torch.inf)
     for _ in range(iters):
@@ -205,34 +223,45 @@ def curve_edt2_bruteforce(
     params:Tensor, # [*, P, D] control points in grid units, as cfcn takes them
     grid:Tensor, # [*S, D] centres of the cells
     iters:int, # rounds of search, each slices/2 times finer than the one before
-    slices:int, # steps a round; must be fine enough to tell one branch of the curve from another
+    # steps a round; must be fine enough to tell one branch of the curve from another
+    slices:int,
     cfcn=cubic_bezier, # the curve: (params [*, P, D], t [*, T, 1]) -> [*, T, D]
 )->Tensor: # [*, *S] squared grid units
-    """Squared distance from every cell to each curve, by a search over t for each cell (Mihai &
-    Hare 2021).
+    """Squared distance from every cell to each curve, by a search over t for each cell
+    (Mihai & Hare 2021).
     """
-    _whole(iters, 'iters'), _whole(slices, 'slices', 3)
+    _whole(iters, 'iters')
+    _whole(slices, 'slices', 3)
     cells = grid.flatten(0, -2)
-    p = cfcn(params, _nearest_t(params, cells, iters, slices, cfcn))
+    t = _nearest_t(params, cells, iters, slices, cfcn)
+    # once more, this time with gradients
+    p = cfcn(params, t)
     return (cells - p).square().sum(-1).unflatten(-1, grid.shape[:-1])
 
 # %% ../nbs/01_curves.ipynb #938df4d0
 def _join(pieces):
-    "Polylines [*, k, n+1, D], each beginning where the one before ends -> one of [*, k*n+1, D]."
-    return torch.cat([pieces[..., :-1, :].flatten(-3, -2), pieces[..., -1, -1:, :]], -2)
+    """Polylines [*, k, n+1, D], each beginning where the one before ends -> one of
+    [*, k*n+1, D].
+    """
+    all_but_ends, last = pieces[..., :-1, :].flatten(-3, -2), pieces[..., -1, -1:, :]
+    return torch.cat([all_but_ends, last], -2)
 
 # %% ../nbs/01_curves.ipynb #bb7ff913
 def bezier_chain_to_polyline(
-    # [*, 3k+1, D] control points of k joined cubics; each begins with the last point of the
-    # one before
+    # [*, 3k+1, D] control points of k joined cubics; each begins with the last point of
+    # the one before
     params:Tensor,
     segments:int=10, # chords a cubic
 )->Tensor: # [*, k*segments+1, D] vertices
     "A chain of cubic Béziers as one polyline."
     if params.dim() < 2 or params.shape[-2] < 4 or params.shape[-2] % 3 != 1:
-        raise ValueError(f"control points of shape {tuple(params.shape)} are no chain of cubics: "
-                         "expected [*, 3k+1, D], so 4, 7, 10, ... points")
-    return _join(curve_to_polyline(params.unfold(-2, 4, 3).mT, segments, cubic_bezier))
+        raise ValueError(
+            f"control points of shape {tuple(params.shape)} are no chain of cubics: "
+            "expected [*, 3k+1, D], so 4, 7, 10, ... points"
+        )
+    # the four points of each, the last of one the first of the next: [*, k, 4, D]
+    cubics = params.unfold(-2, 4, 3).mT
+    return _join(curve_to_polyline(cubics, segments, cubic_bezier))
 
 # %% ../nbs/01_curves.ipynb #0b8061ae
 def _passed_points(params):
@@ -244,26 +273,32 @@ def _passed_points(params):
 
 # %% ../nbs/01_curves.ipynb #82454aa7
 def catmull_rom_to_polyline(
-    params:Tensor, # [*, P, D] points in grid units; the spline passes all but the first and last
+    # [*, P, D] points in grid units; the spline passes all but the first and last
+    params:Tensor,
     segments:int=10, # chords a span
     alpha:float=.5, # how time follows distance: 0 uniform, 0.5 centripetal, 1 chordal
 )->Tensor: # [*, (P-3)*segments+1, D] vertices
     "A Catmull-Rom spline as one polyline."
     _passed_points(params)
-    spans = params.unfold(-2, 4, 1).mT                      # [*, P-3, 4, D]
-    return _join(curve_to_polyline(spans, segments, partial(catmull_rom_spline, alpha=alpha)))
+    # every four neighbours are a span: [*, P-3, 4, D]
+    spans = params.unfold(-2, 4, 1).mT
+    span = partial(catmull_rom_spline, alpha=alpha)
+    return _join(curve_to_polyline(spans, segments, span))
 
 # %% ../nbs/01_curves.ipynb #6200b26a
 def catmull_rom_to_bezier(
-    params:Tensor, # [*, P, D] points in grid units; the spline passes all but the first and last
+    # [*, P, D] points in grid units; the spline passes all but the first and last
+    params:Tensor,
     alpha:float=.5, # how time follows distance: 0 uniform, 0.5 centripetal, 1 chordal
 )->Tensor: # [*, 3(P-3)+1, D] control points of P-3 joined cubics
     "The same curve as a chain of cubic Béziers, exactly."
     p, k = _passed_points(params), _knot_spacing(params, alpha)
     m = params.diff(dim=-2) / k
-    k0, k1, m0, m1 = k[..., :-1, :], k[..., 1:, :], m[..., :-1, :], m[..., 1:, :]
-    v, third = (k1*m0 + k0*m1) / (k0 + k1), k[..., 1:-1, :]/3
-    leaving, arriving = p[..., :-1, :] + third*v[..., :-1, :], p[..., 1:, :] - third*v[..., 1:, :]
-    return torch.cat(
-        [torch.stack([p[..., :-1, :], leaving, arriving], -2).flatten(-3, -2), p[..., -1:, :]], -2
-    )
+    k0, k1 = k[..., :-1, :], k[..., 1:, :]
+    m0, m1 = m[..., :-1, :], m[..., 1:, :]
+    v = (k1*m0 + k0*m1) / (k0 + k1)
+    third = k[..., 1:-1, :]/3
+    leaving = p[..., :-1, :] + third*v[..., :-1, :]
+    arriving = p[..., 1:, :] - third*v[..., 1:, :]
+    cubics = torch.stack([p[..., :-1, :], leaving, arriving], -2).flatten(-3, -2)
+    return torch.cat([cubics, p[..., -1:, :]], -2)

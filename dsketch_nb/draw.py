@@ -48,14 +48,14 @@ def _many_at_once(grad): return torch._C._functorch.is_legacy_batchedtensor(grad
 
 # %% ../nbs/02_draw.ipynb #4cbe2a3a
 class _Kernels(torch.autograd.Function):
-    """Compiled code in autograd's graph: kernels have `forward(strokes)` and `backward(strokes,
-    kept, grad)`.
+    """Compiled code in autograd's graph: kernels have `forward(strokes)` and
+    `backward(strokes, kept, grad)`.
     """
     @staticmethod
-    def forward(vertices, sigma2, colour, alpha, background, offsets, image, st, kernels):
-        return kernels.forward(
-            _now(st, vertices, sigma2, colour, alpha, background, offsets, image)
-        )
+    def forward(vertices, sigma2, colour, alpha, background, offsets, image, st,
+                kernels):
+        st = _now(st, vertices, sigma2, colour, alpha, background, offsets, image)
+        return kernels.forward(st)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -66,12 +66,12 @@ class _Kernels(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad, _):
-        *tensors, kept = ctx.saved_tensors               # refuses what was changed in place since
+        # refuses what was changed in place since
+        *tensors, kept = ctx.saved_tensors
         if grad is None: return (None,)*9
         if transformed():
-            by = _restored(
-                ctx.st, _KernelsBackward.apply(grad, kept, *tensors, ctx.st, ctx.kernels)
-            )
+            by = _KernelsBackward.apply(grad, kept, *tensors, ctx.st, ctx.kernels)
+            by = _restored(ctx.st, by)
         elif torch.is_grad_enabled() or _many_at_once(grad):
             by = _gradients(draw_pairs, ctx.st.of(*tensors), grad, again=True)
         else: by = ctx.kernels.backward(ctx.st, kept, grad)
@@ -135,7 +135,8 @@ def _many(n, st, dims, *tensors):
 class _KernelsBackward(torch.autograd.Function):
     "The way back of `_Kernels` under torch.func."
     @staticmethod
-    def forward(grad, kept, vertices, sigma2, colour, alpha, background, offsets, image, st, kernels):
+    def forward(grad, kept, vertices, sigma2, colour, alpha, background, offsets, image, st,
+                kernels):
         st = _now(st, vertices, sigma2, colour, alpha, background, offsets, image)
         return tuple(g for g in kernels.backward(st, kept, grad) if g is not None)
 
@@ -164,33 +165,38 @@ class _Plain:
 # %% ../nbs/02_draw.ipynb #35164d00
 @dataclass
 class Backend:
-    "A way to draw `Strokes`: a function, or the name of a module with `forward` and `backward`."
-    draw:Callable|None=None # Strokes -> image [B, C, H, W], by operations that autograd knows
+    """A way to draw `Strokes`: a function, or the name of a module with `forward` and
+    `backward`.
+    """
+    # Strokes -> image [B, C, H, W], by operations that autograd knows
+    draw:Callable|None=None
     # or a module with forward(strokes) -> image, kept (a tensor, it may be empty) and
     # backward(strokes, kept, grad) -> gradients by vertices, sigma2, colour, alpha and
     # background
     module:str|None=None
     device:str='any' # the type of device it draws on
-    fills:bool=True # whether it fills paths; otherwise 'pairs' does, in its place
-    needs:str|None=None # a package that it cannot do without, and that not every machine has
+    # whether it fills paths; otherwise 'pairs' does, in its place
+    fills:bool=True
+    # a package that it cannot do without, and that not every machine has
+    needs:str|None=None
 
     @cached_property
     def kernels(self):
         if self.draw: return _Plain(self.draw)
         if self.needs and not find_spec(self.needs):
             raise ValueError(
-                f"backend needs {self.needs}, which is not installed: leave backend out, or pip"
-                f" install {self.needs}"
+                f"backend needs {self.needs}, which is not installed: leave backend"
+                f" out, or pip install {self.needs}"
             )
         return import_module(self.module)
 
     def check(self, device):
         "Refuse a device it does not draw on."
-        if self.device in ('any', device.type) or (self.module and getattr(self.kernels, 'INTERPRETED', False)):
-            return
+        if self.device in ('any', device.type): return
+        if self.module and getattr(self.kernels, 'INTERPRETED', False): return
         raise ValueError(
-            f"backend draws on {self.device} and vertices is on {device}: move it, or leave"
-            " backend out"
+            f"backend draws on {self.device} and vertices is on {device}: move it, or"
+            " leave backend out"
         )
 
     def __call__(self, st):
@@ -198,10 +204,13 @@ class Backend:
         if self.draw and not transformed(): return self.draw(st)
         return _Kernels.apply(*st.learned, st.offsets, st.image, st, self.kernels)[0]
 
+# %% ../nbs/02_draw.ipynb #draw-table
 BACKENDS = {
     'dense': Backend(draw_dense), 'pairs': Backend(draw_pairs),
     'numba': Backend(module='dsketch_nb.compiled', device='cpu', needs='numba'),
-    'triton': Backend(module='dsketch_nb.gpu', device='cuda', needs='triton', fills=False),
+    'triton': Backend(
+        module='dsketch_nb.gpu', device='cuda', needs='triton', fills=False
+    ),
 }
 
 # %% ../nbs/02_draw.ipynb #81dae60e
@@ -240,51 +249,61 @@ def _works(name, device, dtype, paint):
     why = (str(wrong).strip() or type(wrong).__name__).splitlines()[0][:200]
     _failed.add((name, device))
     warnings.warn(
-        f"backend {name!r} does not run on {device}, so 'pairs' draws there, more slowly: {why}",
+        f"backend {name!r} does not run on {device}, so 'pairs' draws there, more"
+        f" slowly: {why}",
         stacklevel=5,
     )
     return False
 
 def _fastest(device, dtype=torch.float32, paint=False):
-    return next(
-        (
-            k
-            for k, b in BACKENDS.items()
-            if b.device == device.type and _works(k, device, dtype, paint)
-        ),
-        'pairs',
-    )
-# as torch.compiler.assume_constant_result does, without importing the whole compiler now
+    "The backend made for a device, if it works there; or the one that runs anywhere."
+    for name, b in BACKENDS.items():
+        if b.device == device.type and _works(name, device, dtype, paint): return name
+    return 'pairs'
+# as torch.compiler.assume_constant_result does, without importing the whole compiler
 _fastest._dynamo_marked_constant = True
 
 # %% ../nbs/02_draw.ipynb #d981bb2b
-def _check_shapes(batch, height, width, vertices, offsets, image, sigma2, colour, alpha, background, *images):
+def _check_shapes(batch, height, width, vertices, offsets, image, sigma2, colour, alpha,
+                  background, *images):
     "Refuse operands that do not fit each other."
     check_ragged(vertices, offsets, image, batch)
     n, canvas = len(image), (batch, colour.shape[-1], height, width)
-    for name, x, want in [('vertices', vertices, (len(vertices), 2)), ('sigma2', sigma2, (n,)), ('colour', colour, (n, canvas[1])), ('alpha', alpha, (n,)),
-                          ('background', background, canvas), *[('grad', x, canvas) for x in images]]:
+    for name, x, want in [
+        ('vertices', vertices, (len(vertices), 2)), ('sigma2', sigma2, (n,)),
+        ('colour', colour, (n, canvas[1])), ('alpha', alpha, (n,)),
+        ('background', background, canvas), *[('grad', x, canvas) for x in images],
+    ]:
         if x is not None and x.shape != want:
             raise ValueError(f"{name} has shape {tuple(x.shape)}, expected {want}")
 
+# %% ../nbs/02_draw.ipynb #draw-op
 @torch.library.custom_op('dsketch_nb::draw', mutates_args=())
-def _draw(vertices:Tensor, offsets:Tensor, image:Tensor, sigma2:Tensor, colour:Tensor, alpha:Optional[Tensor], background:Optional[Tensor],
-          height:int, width:int, batch:int, pitch:float, backend:str)->tuple[Tensor, Tensor]:
+def _draw(
+    vertices:Tensor, offsets:Tensor, image:Tensor, sigma2:Tensor, colour:Tensor,
+    alpha:Optional[Tensor], background:Optional[Tensor], height:int, width:int,
+    batch:int, pitch:float, backend:str,
+)->tuple[Tensor, Tensor]:
     "The image, and what backward needs besides."
     tensors = vertices, offsets, image, sigma2, colour, alpha, background
     _check_shapes(batch, height, width, *tensors)
     BACKENDS[backend].check(vertices.device)
-    return BACKENDS[backend].kernels.forward(Strokes(*tensors, (height, width), batch, pitch))
+    st = Strokes(*tensors, (height, width), batch, pitch)
+    return BACKENDS[backend].kernels.forward(st)
 
 @_draw.register_fake
-def _(vertices, offsets, image, sigma2, colour, alpha, background, height, width, batch, pitch, backend):
+def _(vertices, offsets, image, sigma2, colour, alpha, background, height, width, batch,
+      pitch, backend):
     out = vertices.new_empty(batch, colour.shape[1], height, width)
     return out, torch.empty_like(out) if alpha is None else vertices.new_empty(0)
 
+# %% ../nbs/02_draw.ipynb #draw-op-b
 @torch.library.custom_op('dsketch_nb::draw_backward', mutates_args=())
-def _draw_backward(grad:Tensor, kept:Tensor, vertices:Tensor, offsets:Tensor, image:Tensor, sigma2:Tensor, colour:Tensor, alpha:Optional[Tensor], background:Optional[Tensor],
-                   # as PyTorch 2.6 reads it
-                   height:int, width:int, batch:int, pitch:float, backend:str)->List[Tensor]:
+def _draw_backward(
+    grad:Tensor, kept:Tensor, vertices:Tensor, offsets:Tensor, image:Tensor, sigma2:Tensor,
+    colour:Tensor, alpha:Optional[Tensor], background:Optional[Tensor], height:int, width:int,
+    batch:int, pitch:float, backend:str,
+)->List[Tensor]: # not list[Tensor]: PyTorch 2.6 reads this
     """The gradients by vertices, sigma2 and colour, and by alpha and background where they are
     given.
     """
@@ -294,7 +313,8 @@ def _draw_backward(grad:Tensor, kept:Tensor, vertices:Tensor, offsets:Tensor, im
     return [g for g in BACKENDS[backend].kernels.backward(st, kept, grad) if g is not None]
 
 @_draw_backward.register_fake
-def _(grad, kept, vertices, offsets, image, sigma2, colour, alpha, background, height, width, batch, pitch, backend):
+def _(grad, kept, vertices, offsets, image, sigma2, colour, alpha, background, height, width,
+      batch, pitch, backend):
     return [
         x.new_empty(x.shape) for x in (vertices, sigma2, colour, alpha, background) if x is not None
     ]
@@ -311,16 +331,15 @@ def _back(ctx, grad, _):
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         by = _gradients(draw_pairs, st, grad, again=True)
     else:
-        by = _restored(
-            st,
-            torch.ops.dsketch_nb.draw_backward(
-                grad, kept, *tensors, *st.size, st.batch, st.pitch, ctx.backend
-            ),
+        by = torch.ops.dsketch_nb.draw_backward(
+            grad, kept, *tensors, *st.size, st.batch, st.pitch, ctx.backend
         )
+        by = _restored(st, by)
     return by[0], None, None, *by[1:], *(None,)*5
 
 torch.library.register_autograd('dsketch_nb::draw', _back, setup_context=_keep)
 
+# %% ../nbs/02_draw.ipynb #draw-as-op
 def _as_operator(st, backend):
     "Draw where torch.compile looks on, or without numbers: as an operator, or out of its sight."
     if BACKENDS[backend].draw: return torch.compiler.disable(BACKENDS[backend])(st)
@@ -339,46 +358,47 @@ def _bare(st):
 
 # %% ../nbs/02_draw.ipynb #f26d5c22
 def draw(
-    # [*, N, K, 2] polylines of K vertices in grid units, (row, col), shorter ones padded by
-    # repeating their last vertex; or ragged [V, 2] with offsets
+    # [*, N, K, 2] polylines of K vertices in grid units, (row, col), shorter ones
+    # padded by repeating their last vertex; or ragged [V, 2] with offsets
     vertices:Tensor,
     size:tuple, # (height, width) in pixels
-    # squared width in squared grid units: a number, or anything that broadcasts to [*, N]
+    # squared width in squared grid units: a number, or what broadcasts to [*, N]
     sigma2:float|Tensor,
-    # broadcasts to [*, N, C]: the coverage of each channel for 'ink', the colour for 'paint';
-    # none for 'softor'
+    # broadcasts to [*, N, C]: the coverage of each channel for 'ink', the colour for
+    # 'paint'; none for 'softor'
     colour:Tensor|None=None,
     # broadcasts to [*, N]: coverage or opacity of each stroke; None is 1
     alpha:float|Tensor|None=None,
-    # 'softor' (one channel), 'ink' (a soft or in each channel, order-free), 'paint' (later
-    # strokes on top)
+    # 'softor' (one channel), 'ink' (a soft or in each channel, order-free), 'paint'
+    # (later strokes on top)
     compose:str='softor',
     # what lies under paint: a number, [C], or [*, C, H, W]; None is 0
     background:float|Tensor|None=None,
     # ragged: [N+1] where each stroke's vertices begin, and the end of the last
     offsets:Tensor|None=None,
-    image:Tensor|None=None, # ragged: [N] the image each stroke belongs to; None is image 0
+    # ragged: [N] the image each stroke belongs to; None is image 0
+    image:Tensor|None=None,
     batch:int|None=None, # ragged: the number of images; None is 1
     # grid units from one pixel to the next; None spans [-1, 1] by the rows' centres
     pitch:float|None=None,
-    # 'numba' (CPU), 'triton' (CUDA), 'pairs' (any device), 'dense' (the reference); None
-    # chooses the fastest
+    # 'numba' (CPU), 'triton' (CUDA), 'pairs' (any device), 'dense' (the reference);
+    # None chooses the fastest
     backend:str|None=None,
-    fill:str|list|None=None, # 'nonzero' or 'evenodd' fills, None strokes; a list has one for each
+    # 'nonzero' or 'evenodd' fills, None strokes; a list has one for each
+    fill:str|list|None=None,
     # ragged, filled: [N+1] where each path's outlines begin; None is one outline a path
     paths:Tensor|None=None,
 )->Tensor: # [*, C, H, W], or ragged [batch, C, H, W]; 0 is bare, 1 is full ink
-    "Draw polylines with ink exp(-d2/sigma2), or fill them; differentiable (Mihai & Hare 2021)."
-    st, lead = as_strokes(
-        vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch,
-        fill, paths,
-    )
+    "Draw or fill lines with ink exp(-d2/sigma2); differentiable (Mihai & Hare 2021)."
+    st, lead = as_strokes(vertices, size, sigma2, colour, alpha, compose, background,
+                          offsets, image, batch, pitch, fill, paths)
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     traced, numberless = torch.compiler.is_compiling(), stands_in(st.vertices)
     if numberless: name = backend or ('triton' if st.vertices.is_cuda else 'numba')
     else: name = backend or _fastest(st.vertices.device, st.vertices.dtype, st.paint)
-    if st.fill is not None and (not BACKENDS[name].fills or traced and name != 'dense'): name = 'pairs'
+    if st.fill is not None:
+        if not BACKENDS[name].fills or traced and name != 'dense': name = 'pairs'
     if not len(st.image) or st.fill is not None and numberless: out = _bare(st)
     else: out = _as_operator(st, name) if traced or numberless else BACKENDS[name](st)
     return out if [*lead] == [st.batch] else out.reshape(*lead, *out.shape[1:])

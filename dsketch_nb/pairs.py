@@ -22,16 +22,18 @@ from .strokes import Strokes, check_values
 
 # %% ../nbs/01f_pairs.ipynb #b713b586
 def _padded(st):
-    "Vertices [N, K, 2] with each stroke's last vertex repeated up to the longest stroke's length."
+    """Vertices [N, K, 2] with each stroke's last vertex repeated up to the longest
+    stroke's length.
+    """
     first, last = st.offsets[:-1], st.offsets[1:] - 1
     k = max(int((last - first).max()) + 1, 2)
-    return st.vertices[
-        torch.minimum(first[:, None] + torch.arange(k, device=first.device), last[:, None])
-    ]
+    index = first[:, None] + torch.arange(k, device=first.device)
+    return st.vertices[torch.minimum(index, last[:, None])]
 
 def _dense_rasters(polylines, sigma2, grid):
     "exp(-d2/sigma2) [n, H, W] for polylines [n, K, 2], d2 the least over the segments."
-    segments = torch.stack([polylines[:, :-1], polylines[:, 1:]], 2)     # [n, K-1, 2, 2]
+    # [n, K-1, 2, 2]
+    segments = torch.stack([polylines[:, :-1], polylines[:, 1:]], 2)
     return exp(line_edt2(segments, grid).min(1).values, sigma2)
 
 def _dense_ink(polylines, sigma2, colour, grid, prod=torch.prod):
@@ -42,12 +44,13 @@ def _dense_ink(polylines, sigma2, colour, grid, prod=torch.prod):
 def _dense_paint(polylines, sigma2, colour, alpha, grid, prod=torch.prod, over=over):
     "Some strokes of paint [C, H, W] and what shows through them [H, W]."
     r = alpha[:, None, None] * _dense_rasters(polylines, sigma2, grid)
-    return torch.stack([over(r, c[:, None, None], 0) for c in colour.unbind(1)]), prod(1 - r, 0)
+    layers = torch.stack([over(r, c[:, None, None], 0) for c in colour.unbind(1)])
+    return layers, prod(1 - r, 0)
 
 # %% ../nbs/01f_pairs.ipynb #core0005
 def _prod(f, dim):
-    """The product along an axis, by multiplications alone, so that every derivative of it is exact
-    too.
+    """The product along an axis, by multiplications alone, so that every derivative of
+    it is exact too.
     """
     f = f.movedim(dim, 0)
     while len(f) > 1:
@@ -56,8 +59,8 @@ def _prod(f, dim):
     return f[0] if len(f) else f.new_ones(f.shape[1:])
 
 class _Recomputed(torch.autograd.Function):
-    """f(*tensors), computed again on the way back; with `twice`, other options of f, where
-    gradients are to have gradients.
+    """f(*tensors), computed again on the way back; with `twice`, other options of f,
+    where gradients are to have gradients.
     """
     @staticmethod
     def forward(ctx, f, twice, *tensors):
@@ -69,14 +72,12 @@ class _Recomputed(torch.autograd.Function):
     def backward(ctx, *grads):
         again, wanted = torch.is_grad_enabled(), ctx.needs_input_grad[2:]
         tensors = [
-            x if again else x.detach().requires_grad_(w) for x, w in zip(ctx.saved_tensors, wanted)
+            x if again else x.detach().requires_grad_(w)
+            for x, w in zip(ctx.saved_tensors, wanted)
         ]
         with torch.enable_grad(): out = ctx.f(*tensors, **ctx.twice if again else {})
-        by = iter(
-            torch.autograd.grad(
-                out, [x for x, w in zip(tensors, wanted) if w], grads, create_graph=again
-            )
-        )
+        inputs = [x for x, w in zip(tensors, wanted) if w]
+        by = iter(torch.autograd.grad(out, inputs, grads, create_graph=again))
         return None, None, *[next(by) if w else None for w in wanted]
 
 # %% ../nbs/01f_pairs.ipynb #e396e76f
@@ -112,30 +113,30 @@ def _draw_dense_filled(st):
 
 # %% ../nbs/01f_pairs.ipynb #3773565c
 def draw_dense(st, budget=2**20):
-    """The reference: every stroke meets every pixel, `budget` distances at a time, recomputed in
-    the backward pass.
+    """The reference: every stroke meets every pixel, `budget` distances at a time,
+    recomputed in the backward pass.
     """
     if st.fill is not None: return _draw_dense_filled(st)
     check_values(st)
-    grid, polylines = pixel_grid(
-        *st.size, pitch=st.pitch, dtype=st.vertices.dtype, device=st.vertices.device
-    ), _padded(st)
+    like = dict(dtype=st.vertices.dtype, device=st.vertices.device)
+    grid, polylines = pixel_grid(*st.size, pitch=st.pitch, **like), _padded(st)
     chunk = max(budget // (st.size[0] * st.size[1] * (polylines.shape[1] - 1)), 1)
     images = []
     for b in range(st.batch):
         mine = torch.nonzero(st.image == b)[:, 0]
         seen = 1. if not st.paint else 0. if st.background is None else st.background[b]
-        image = (
-            torch.zeros(st.colour.shape[1], *st.size, dtype=grid.dtype, device=grid.device) + seen
-        )
+        image = torch.zeros(st.colour.shape[1], *st.size, **like) + seen
         for idx in mine.split(chunk):
             part = polylines[idx], st.sigma2[idx], st.colour[idx]
             if st.paint:
+                exact = dict(prod=_prod, over=over_recursive)
                 on_top, through = _Recomputed.apply(
-                    _dense_paint, dict(prod=_prod, over=over_recursive), *part, st.alpha[idx], grid
+                    _dense_paint, exact, *part, st.alpha[idx], grid
                 )
                 image = on_top + through * image
-            else: image = image * _Recomputed.apply(_dense_ink, dict(prod=_prod), *part, grid)
+            else:
+                through = _Recomputed.apply(_dense_ink, dict(prod=_prod), *part, grid)
+                image = image * through
         images.append(image if st.paint else 1 - image)
     return torch.stack(images)
 
@@ -153,20 +154,23 @@ def _reach(sigma2, pitch):
 # %% ../nbs/01f_pairs.ipynb #3cbb5529
 @torch.no_grad()
 def _touched(a, b, reach, size):
-    """Segment, row and column of every pair in reach, for segments from a [S, 2] to b [S, 2] in
-    pixels; ordered by segment.
+    """Segment, row and column of every pair in reach, for segments from a [S, 2] to b
+    [S, 2] in pixels; ordered by segment.
     """
     H, W = size
+    # the rows from top to bottom, for each segment
     lo, hi = torch.minimum(a, b) - reach[:, None], torch.maximum(a, b) + reach[:, None]
     top, bottom = lo[:, 0].ceil().clamp(0, H), (hi[:, 0].floor() + 1).clamp(0, H)
     seg, i = run_and_place((bottom - top).clamp(min=0).long())
     row = top[seg].long() + i
     m = (b - a)[seg]
-    # the part of the segment between the rows row - reach and row + reach bounds the columns
-    # from both sides
+    # the part of the segment between the rows row - reach and row + reach bounds the
+    # columns from both sides
     dy = torch.where(m[:, 0] == 0, 1e-30, m[:, 0])
-    t = torch.stack([(row + s*reach[seg] - a[seg, 0]) / dy for s in (-1, 1)]).clamp(0, 1)
-    t = torch.where(m[:, 0] == 0, torch.tensor([[0.], [1.]], dtype=t.dtype, device=t.device), t)
+    t = torch.stack([(row + s*reach[seg] - a[seg, 0]) / dy for s in (-1, 1)])
+    t = t.clamp(0, 1)
+    whole = torch.tensor([[0.], [1.]], dtype=t.dtype, device=t.device)
+    t = torch.where(m[:, 0] == 0, whole, t)
     col = a[seg, 1] + t * m[:, 1]
     left = (col.amin(0) - reach[seg]).ceil().clamp(0, W)
     right = ((col.amax(0) + reach[seg]).floor() + 1).clamp(0, W)
@@ -181,7 +185,8 @@ class _ProductPerPixel(torch.autograd.Function):
         f = _off_zero(factors)
         logs = factors.new_zeros(pixels, f.shape[1]).index_add_(0, pixel, f.abs().log())
         # coverage above 1 turns signs
-        odd = factors.new_zeros(pixels, f.shape[1]).index_add_(0, pixel, (f < 0).to(f.dtype)) % 2
+        turns = (f < 0).to(f.dtype)
+        odd = factors.new_zeros(pixels, f.shape[1]).index_add_(0, pixel, turns) % 2
         out = logs.exp() * (1 - 2*odd)
         ctx.save_for_backward(factors, pixel, out)
         return out
@@ -189,68 +194,68 @@ class _ProductPerPixel(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         factors, pixel, out = ctx.saved_tensors
-        if not torch.is_grad_enabled(): return (grad * out)[pixel] / _off_zero(factors), None, None
-        # a gradient that is to have gradients: the same product, by operations that autograd knows
+        if not torch.is_grad_enabled():
+            # the product of all the others
+            return (grad * out)[pixel] / _off_zero(factors), None, None
+        # a gradient that is to have gradients: the same product, by operations that
+        # autograd knows
         where, f, filled = _pile_up(pixel, factors, torch.ones_like(factors))
-        return (
-            *torch.autograd.grad(
-                _prod(f + (1 - filled), 1), factors, grad[where], create_graph=True
-            ),
-            None,
-            None,
-        )
+        product = _prod(f + (1 - filled), 1)
+        by, = torch.autograd.grad(product, factors, grad[where], create_graph=True)
+        return by, None, None
 
-def _off_zero(f): return torch.where(f.abs() < 1e-30, 1e-30, f)   # factors are divided out again
+# factors are divided out again
+def _off_zero(f): return torch.where(f.abs() < 1e-30, 1e-30, f)
 
 # %% ../nbs/01f_pairs.ipynb #3cb05855
 def touched_pairs(
     st:Strokes,
-# [P] the stroke, [P] the pixel, counted through the batch, and [P] d2/sigma2, which has a
-# gradient
+# [P] the stroke, [P] the pixel, counted through the batch, and [P] d2/sigma2, which has
+# a gradient
 )->tuple:
     "Every pair of a stroke and a pixel within its reach, ordered by stroke."
     # pixels are counted from the corner, strokes are thin: the difference of two large
     # numbers wants double precision
     dtype, device = st.vertices.dtype, st.vertices.device
     exact = dtype if device.type == 'mps' else torch.float64
-    px = st.vertices.to(exact) / st.pitch + torch.tensor(
-        [(n - 1) / 2 for n in st.size], dtype=exact, device=device
-    )
+    middle = torch.tensor([(n - 1)/2 for n in st.size], dtype=exact, device=device)
+    px = st.vertices.to(exact) / st.pitch + middle
     count = (st.offsets.diff() - 1).clamp(min=1)
     stroke, i = run_and_place(count)
     first = st.offsets[stroke] + i
     last = torch.minimum(first + 1, st.offsets[stroke + 1] - 1)
     a, b = px[first], px[last]
-    seg, row, col = _touched(a, b, _reach(st.sigma2, st.pitch)[stroke].to(exact), st.size)
+    reach = _reach(st.sigma2, st.pitch)[stroke].to(exact)
+    seg, row, col = _touched(a, b, reach, st.size)
     def d2(seg, row, col):
         rel, m = torch.stack([row, col], 1) - a[seg], (b - a)[seg]
         mm = m.square().sum(1)
         t = ((rel * m).sum(1) / torch.where(mm > 0, mm.clamp(min=1e-20), 1)).clamp(0, 1)
         return (rel - t[:, None]*m).square().sum(1)
     if len(count) and int(count.max()) > 1:
-        keep = _nearest(
-            stroke[seg] * (st.size[0] * st.size[1]) + row * st.size[1] + col,
-            d2(seg, row, col).detach(),
-        )
+        # of one stroke at one pixel, the nearest segment
+        pair = stroke[seg] * (st.size[0] * st.size[1]) + row * st.size[1] + col
+        keep = _nearest(pair, d2(seg, row, col).detach())
         seg, row, col = seg[keep], row[keep], col[keep]
     if st.sigma2.min() < torch.finfo(exact).tiny**.5:
         # far away in sigmas: no ink, and a slope that would be 0 times infinity
         near = d2(seg, row, col).detach() * st.pitch**2 < 800 * st.sigma2[stroke[seg]]
         seg, row, col = seg[near], row[near], col[near]
     n = stroke[seg]
-    return (
-        n,
-        (st.image[n] * st.size[0] + row) * st.size[1] + col,
-        (d2(seg, row, col) * st.pitch**2 / st.sigma2[n]).to(dtype),
-    )
+    pixel = (st.image[n] * st.size[0] + row) * st.size[1] + col
+    return n, pixel, (d2(seg, row, col) * st.pitch**2 / st.sigma2[n]).to(dtype)
 
 # %% ../nbs/01f_pairs.ipynb #prs-near
 def _nearest(key, d2):
-    "Of the pairs with equal key, the index of the first that is nearest; in order of key."
+    """Of the pairs with equal key, the index of the first that is nearest; in order of
+    key.
+    """
     unique, group = key.unique(return_inverse=True)
     least = d2.new_full((len(unique),), math.inf).scatter_reduce_(0, group, d2, 'amin')
-    index = torch.where(d2 == least[group], torch.arange(len(key), device=key.device), len(key))
-    return index.new_full((len(unique),), len(key)).scatter_reduce_(0, group, index, 'amin')
+    place = torch.arange(len(key), device=key.device)
+    index = torch.where(d2 == least[group], place, len(key))
+    first = index.new_full((len(unique),), len(key))
+    return first.scatter_reduce_(0, group, index, 'amin')
 
 # %% ../nbs/01f_pairs.ipynb #59f3e457
 def _only(st, which):
@@ -349,7 +354,9 @@ def _area_pairs(st, which):
 
 # %% ../nbs/01f_pairs.ipynb #36c5b45a
 def _inks(st):
-    "Stroke and pixel of every touched pair, and its ink for paint, what ink leaves for ink."
+    """Stroke and pixel of every touched pair, and its ink for paint, what ink leaves
+    for ink.
+    """
     if st.fill is None:
         stroke, pixel, x = touched_pairs(st)
         # 1 - r without cancellation where r is nearly 1
@@ -358,31 +365,40 @@ def _inks(st):
     parts = []
     if len(areas):
         stroke, pixel, ink = _area_pairs(st, areas)
-        parts.append((stroke, pixel, (ink if st.paint else 1 - ink).to(st.vertices.dtype)))
+        ink = (ink if st.paint else 1 - ink).to(st.vertices.dtype)
+        parts.append((stroke, pixel, ink))
     if len(lines):
         stroke, pixel, x = touched_pairs(_only(st, lines)[0])
-        parts.append((lines[stroke], pixel, torch.exp(-x) if st.paint else -torch.expm1(-x)))
+        ink = torch.exp(-x) if st.paint else -torch.expm1(-x)
+        parts.append((lines[stroke], pixel, ink))
     stroke, pixel, ink = map(torch.cat, zip(*parts))
     order = stroke.argsort(stable=True)
     return stroke[order], pixel[order], ink[order]
 
 # %% ../nbs/01f_pairs.ipynb #365223d5
 def _pile_up(pixel, *values):
-    """Values [P, ...] of each pixel in a row of their own: the pixels [Q], and values [Q, D, ...]
-    with zeros behind.
+    """Values [P, ...] of each pixel in a row of their own: the pixels [Q], and values
+    [Q, D, ...] with zeros behind.
     """
     order = pixel.argsort(stable=True)
-    where, row, depth = pixel[order].unique_consecutive(return_inverse=True, return_counts=True)
-    place = torch.arange(len(order), device=pixel.device) - (depth.cumsum(0) - depth)[row]
+    where, row, depth = pixel[order].unique_consecutive(
+        return_inverse=True, return_counts=True
+    )
+    first = depth.cumsum(0) - depth
+    place = torch.arange(len(order), device=pixel.device) - first[row]
     shape = len(where), int(depth.max()) if len(depth) else 0
     return where, *[
-        v.new_zeros(*shape, *v.shape[1:]).index_put((row, place), v[order]) for v in values
+        v.new_zeros(*shape, *v.shape[1:]).index_put((row, place), v[order])
+        for v in values
     ]
 
 def _painted(r, colour, under, prod=torch.prod, over=over):
-    "Piles of paint, opacities [Q, D] and colours [Q, D, C], on what lies under them [Q, C]."
+    """Piles of paint, opacities [Q, D] and colours [Q, D, C], on what lies under them
+    [Q, C].
+    """
     return over(r[..., None], colour, 1) + prod(1 - r, 1)[:, None] * under
 
+# %% ../nbs/01f_pairs.ipynb #prs-draw
 def draw_pairs(st):
     "Touched pairs only, in plain tensors: any device."
     check_values(st)
@@ -390,13 +406,15 @@ def draw_pairs(st):
     stroke, pixel, x = _inks(st)
     if st.paint:
         where, r, c = _pile_up(pixel, st.alpha[stroke] * x, st.colour[stroke])
-        under = 0. if st.background is None else st.background.movedim(1, -1).reshape(-1, C)
+        under = 0.
+        if st.background is not None:
+            under = st.background.movedim(1, -1).reshape(-1, C)
         flat = x.new_zeros(st.batch*H*W, C) + under
-        flat = flat.index_put(
-            (where,),
-            _Recomputed.apply(_painted, dict(prod=_prod, over=over_recursive), r, c, flat[where]),
-        )
+        exact = dict(prod=_prod, over=over_recursive)
+        on_top = _Recomputed.apply(_painted, exact, r, c, flat[where])
+        flat = flat.index_put((where,), on_top)
     else:
         c = st.colour[stroke]
-        flat = 1 - _ProductPerPixel.apply((1 - c) + c*x[:, None], pixel, st.batch*H*W)
+        factors = (1 - c) + c*x[:, None]
+        flat = 1 - _ProductPerPixel.apply(factors, pixel, st.batch*H*W)
     return flat.reshape(st.batch, H, W, C).movedim(-1, 1)
