@@ -47,10 +47,12 @@ class OneShot(ByName, family='one-shot model'):
             ' model must define it'
         )
 
-    def error(self, run:Run)->float: # percent
-        "How many of a run's items are named wrongly."
-        named = self.costs(run.items, run.examples).argmin(1)
-        return 100 * (named != run.answers).double().mean().item()
+# %% ../nbs/37_oneshot.ipynb #68bbc39xe
+@patch
+def error(self:OneShot, run:Run)->float: # percent
+    "How many of a run's items are named wrongly."
+    named = self.costs(run.items, run.examples).argmin(1)
+    return 100 * (named != run.answers).double().mean().item()
 
 # %% ../nbs/37_oneshot.ipynb #6e0480fe
 class Hausdorff(OneShot):
