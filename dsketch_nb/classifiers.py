@@ -95,8 +95,8 @@ class MnistCNN(Classifier):
     def __init__(self, size, channels, classes):
         super().__init__(size, channels, classes)
         looks = nn.Sequential(
-            nn.Conv2d(channels, 30, 5, self.stride), nn.ReLU(), nn.Conv2d(30, 15, 5, self.stride),
-            nn.ReLU(), nn.Flatten(),
+            nn.Conv2d(channels, 30, 5, self.stride), nn.ReLU(),
+            nn.Conv2d(30, 15, 5, self.stride), nn.ReLU(), nn.Flatten(),
         )
         self.backbone = nn.Sequential(
             *looks, nn.Linear(*self.leaves(looks), 128), nn.ReLU(), nn.Linear(128, 50)
@@ -112,38 +112,36 @@ def _reach(span, n, kernel, stride):
     first = min(max(0, -((kernel - 1 - low) // stride)), last)
     return (first, last + 1), (low - first*stride, last*stride + kernel - high)
 
+# %% ../nbs/35_classifiers.ipynb #527c55dx4
 def ink_features(
     layers, # convolutions without padding, and what acts on each number alone
     images:Tensor, # [B, C, H, W]
 )->Tensor: # [B, D, h, w]
-    """What `layers` say of images, worked out around the ink; where all is black, every place says
-    the same."""
+    """What `layers` say of images, worked out around the ink; where all is black, every
+    place says the same."""
     ink, sizes = images.detach().abs().amax((0, 1)) > 0, images.shape[2:]
     spans = [
         (int(i[0]), int(i[-1]) + 1) if len(i) else (0, 1)
         for i in (ink.any(1 - d).nonzero() for d in (0, 1))
     ]
-    maps, ground = images[:, :, slice(*spans[0]), slice(*spans[1])], images.new_zeros(
-        1, images.shape[1], 1, 1
-    )
+    maps = images[:, :, slice(*spans[0]), slice(*spans[1])]
+    # what one place says where all is black
+    ground = images.new_zeros(1, images.shape[1], 1, 1)
     for layer in layers:
         if isinstance(layer, nn.Conv2d):
-            spans, (up_down, left_right) = zip(
-                *map(_reach, spans, sizes, layer.kernel_size, layer.stride)
-            )
+            kernel, stride = layer.kernel_size, layer.stride
+            seen = map(_reach, spans, sizes, kernel, stride)
+            spans, (up_down, left_right) = zip(*seen)
             # black to add, or pixels that no place sees to take away
             around = *left_right, *up_down
-            maps = (
-                F.pad(
-                    F.pad(maps - ground, [max(o, 0) for o in around]), [min(o, 0) for o in around]
-                )
-                + ground
-            )
-            sizes = [(n - k)//s + 1 for n, k, s in zip(sizes, layer.kernel_size, layer.stride)]
-            ground = ground.expand(-1, -1, *layer.kernel_size)
+            wider = F.pad(maps - ground, [max(o, 0) for o in around])
+            maps = F.pad(wider, [min(o, 0) for o in around]) + ground
+            sizes = [(n - k)//s + 1 for n, k, s in zip(sizes, kernel, stride)]
+            ground = ground.expand(-1, -1, *kernel)
         maps, ground = layer(maps), layer(ground)
     (top, bottom), (left, right) = spans
-    return F.pad(maps - ground, (left, sizes[1] - right, top, sizes[0] - bottom)) + ground
+    margin = left, sizes[1] - right, top, sizes[0] - bottom
+    return F.pad(maps - ground, margin) + ground
 
 # %% ../nbs/35_classifiers.ipynb #ec32ff58
 class ScaledMnistCNN(MnistCNN):
@@ -152,11 +150,13 @@ class ScaledMnistCNN(MnistCNN):
 
     def __init__(self, size, channels, classes):
         super().__init__(size, channels, classes)
-        self.to(memory_format=torch.channels_last)      # large maps take half the time so on a CPU
+        # large maps take half the time so on a CPU
+        self.to(memory_format=torch.channels_last)
 
     def features(self, images):
         if images.device.type != 'cpu': return super().features(images)
-        return self.backbone[4:](ink_features(self.backbone[:4], self.checked(images)))
+        images = self.checked(images)
+        return self.backbone[4:](ink_features(self.backbone[:4], images))
 
 # %% ../nbs/35_classifiers.ipynb #c6d63301
 class _Characters(Classifier):

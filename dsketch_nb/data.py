@@ -38,15 +38,14 @@ from .runs import reading
 class Split(Dataset):
     "Images and labels, a batch at a time."
     def __init__(self,
-        source, # [N, C, H, W] in [0, 1]: a tensor, or what gives images for source[indices]
+        # [N, C, H, W] in [0, 1]: a tensor, or what gives images for source[indices]
+        source,
         labels:Tensor, # [N] whole numbers
-        transforms=(), # functions of a batch [B, C, H, W], applied in order to each batch taken
+        # functions of a batch [B, C, H, W], applied in order to each batch taken
+        transforms=(),
     ):
-        self.source, self.labels, self.transforms = (
-            source,
-            torch.as_tensor(labels, device='cpu'),
-            tuple(transforms),
-        )
+        self.source, self.transforms = source, tuple(transforms)
+        self.labels = torch.as_tensor(labels, device='cpu')
         # all of them, ready in memory
         if isinstance(source, Tensor) and not self.transforms:
             self.images = source
@@ -122,16 +121,14 @@ def augmented(
 )->Tensor: # the same shape
     "Each image by its own small affine map, drawn from PyTorch's random numbers."
     cpu = dict(dtype=torch.float32, device='cpu')
-    most = torch.tensor([math.radians(turn), shear, scale, scale, 2*shift, 2*shift], **cpu)
-    a, k, sx, sy, dx, dy = (torch.rand(6, len(images), **cpu) * 2 - 1) * most[:, None]
-    rows = torch.stack(
-        [
-            torch.stack([a.cos() * (1 + sx), k - a.sin(), dx], 1),
-            torch.stack([a.sin(), a.cos() * (1 + sy), dy], 1),
-        ],
-        1,
-    )
-    where = F.affine_grid(rows.to(images), images.shape, align_corners=False)
+    most = torch.tensor(
+        [math.radians(turn), shear, scale, scale, 2*shift, 2*shift], **cpu
+    )[:, None]
+    a, k, sx, sy, dx, dy = (torch.rand(6, len(images), **cpu) * 2 - 1) * most
+    across = torch.stack([a.cos() * (1 + sx), k - a.sin(), dx], 1)
+    down = torch.stack([a.sin(), a.cos() * (1 + sy), dy], 1)
+    rows = torch.stack([across, down], 1).to(images)
+    where = F.affine_grid(rows, images.shape, align_corners=False)
     return F.grid_sample(images, where, align_corners=False).clamp(0, 1)
 
 # %% ../nbs/33_data.ipynb #1f4905bb
@@ -251,7 +248,8 @@ def in_memory(
 
 # %% ../nbs/33_data.ipynb #74687136
 class Digits(DataSet):
-    "scikit-learn's 1,797 handwritten digits, enlarged to 28 pixels: no file and no network needed."
+    """scikit-learn's 1,797 handwritten digits, enlarged to 28 pixels: no file and no
+    network needed."""
     centred = True
     def read(self):
         "The last 360 are the test set."
@@ -386,23 +384,32 @@ class Sketches:
 
     def __len__(self): return len(self.stroke) - 1
 
-    def __getitem__(self, i):
-        i, pitch = torch.as_tensor(i, device='cpu'), pixel_pitch(self.size, self.size)
-        image, nth = run_and_place(self.stroke[i + 1] - self.stroke[i])      # of each stroke
-        begin = self.first[self.stroke[i][image] + nth]
-        length = self.first[self.stroke[i][image] + nth + 1] - begin
-        stroke, nth = run_and_place(length)                                  # of each point
-        points, owner = self.points[begin[stroke] + nth], image[stroke][:, None].expand(-1, 2)
-        low, high = (
-            points.new_zeros(len(i), 2).scatter_reduce(0, owner, points, how, include_self=False)
-            for how in ('amin', 'amax')
-        )
-        scale = (self.size - 1 - 2*self.stroke_width) / (high - low).amax(1).clamp(min=1e-6)
-        at = (points - (low + high)[image[stroke]]/2) * scale[image[stroke], None] * pitch
-        return draw(
-            at.flip(1), (self.size, self.size), (self.stroke_width * pitch) ** 2 / math.pi,
-            offsets=F.pad(length.cumsum(0), (1, 0)), image=image, batch=len(i),
-        )
+# %% ../nbs/33_data.ipynb #f5564f2xd
+@patch
+def __getitem__(self:Sketches, i):
+    "The images of the drawings `i`: [B, 1, size, size]."
+    i, pitch = torch.as_tensor(i, device='cpu'), pixel_pitch(self.size, self.size)
+    # of each stroke
+    image, nth = run_and_place(self.stroke[i + 1] - self.stroke[i])
+    begin = self.first[self.stroke[i][image] + nth]
+    length = self.first[self.stroke[i][image] + nth + 1] - begin
+    # of each point
+    stroke, nth = run_and_place(length)
+    points = self.points[begin[stroke] + nth]
+    owner = image[stroke][:, None].expand(-1, 2)
+    low, high = (
+        points.new_zeros(len(i), 2)
+        .scatter_reduce(0, owner, points, how, include_self=False)
+        for how in ('amin', 'amax')
+    )
+    room = self.size - 1 - 2*self.stroke_width
+    scale = room / (high - low).amax(1).clamp(min=1e-6)
+    middle = (low + high)[image[stroke]]/2
+    at = (points - middle) * scale[image[stroke], None] * pitch
+    return draw(
+        at.flip(1), (self.size, self.size), (self.stroke_width * pitch) ** 2 / math.pi,
+        offsets=F.pad(length.cumsum(0), (1, 0)), image=image, batch=len(i),
+    )
 
 # %% ../nbs/33_data.ipynb #148bf81c
 class QuickDraw(DataSet):

@@ -22,17 +22,16 @@ from .encoders import SimpleMLPEncoder
 
 # %% ../nbs/32_decoders.ipynb #cfe7244f
 class _SinglePass(Decoder):
-    """A latent goes through two hidden layers to points in [-1, 1]; a layout says how points make
-    strokes."""
+    """A latent goes through two hidden layers to points in [-1, 1]; a layout says how
+    points make strokes."""
     def __init__(self, latent_size, size, channels,
         decoder_hidden:int=64, # width of the first hidden layer
         decoder_hidden2:int=256, # width of the second
         contrast:float=1., # the finished image is multiplied by it, up to 1
     ):
         super().__init__(latent_size, size, channels, contrast)
-        a, b = whole_number(decoder_hidden, 'decoder_hidden'), whole_number(
-            decoder_hidden2, 'decoder_hidden2'
-        )
+        a = whole_number(decoder_hidden, 'decoder_hidden')
+        b = whole_number(decoder_hidden2, 'decoder_hidden2')
         self.hidden = nn.Sequential(
             nn.Linear(latent_size, a), nn.ReLU(), nn.Linear(a, b), nn.ReLU()
         )
@@ -64,7 +63,9 @@ class SinglePassSimpleLineDecoder(_Strokes):
     def __init__(self, latent_size, size, channels,
         nlines:int=5, # how many lines
         **kwargs
-    ): super().__init__(latent_size, size, channels, whole_number(nlines, 'nlines'), 2, **kwargs)
+    ):
+        nlines = whole_number(nlines, 'nlines')
+        super().__init__(latent_size, size, channels, nlines, 2, **kwargs)
 
 # %% ../nbs/32_decoders.ipynb #80232016
 class SinglePassPolyLineDecoder(_Strokes):
@@ -118,14 +119,17 @@ class SinglePassSimpleBezierDecoder(_Strokes):
         points = self.points(z)
         return self.drawing(self.kind, smooth_joins(points) if self.smooth else points)
 
+# %% ../nbs/32_decoders.ipynb #5a513eax2
 def smooth_joins(
-    points:Tensor, # [*, 2k+2, D]: start, control; then k times a second control, and the end
+    # [*, 2k+2, D]: start, control; then k times a second control, and the end
+    points:Tensor,
 )->Tensor: # [*, 3k+1, D] control points of k joined cubics
     "Each curve leaves a join by the control it was reached by, mirrored at the join."
     # pairs [*, k, 2, D]
     first, pairs = points[..., :2, :], points[..., 2:, :].unflatten(-2, (-1, 2))
     mirrored = 2*pairs[..., 1:, :] - pairs[..., :1, :]
-    return torch.cat([first, torch.cat([pairs, mirrored], -2).flatten(-3, -2)[..., :-1, :]], -2)
+    later = torch.cat([pairs, mirrored], -2).flatten(-3, -2)[..., :-1, :]
+    return torch.cat([first, later], -2)
 
 # %% ../nbs/32_decoders.ipynb #592d6dcd
 class SinglePassCRSDecoder(_Strokes):
@@ -230,17 +234,18 @@ class _Mixin:
 
 # %% ../nbs/32_decoders.ipynb #1eda6f1c
 class Coloured(_Mixin):
-    "A colour, or for grey images a shade, for each stroke: one linear layer from the latent."
+    "A colour, or for grey images a shade, for each stroke: a layer from the latent."
     def __init__(self, latent_size, size, channels, **kwargs):
         super().__init__(latent_size, size, channels, **kwargs)
         self.to_colours = nn.Linear(latent_size, self.strokes_a_pass * channels)
 
     def strokes(self, z):
-        drawing = super().strokes(z)
-        colour = self.to_colours(z).sigmoid().unflatten(1, (self.strokes_a_pass, self.channels))
+        drawing, each = super().strokes(z), (self.strokes_a_pass, self.channels)
+        colour = self.to_colours(z).sigmoid().unflatten(1, each)
         if drawing.ink is not None: colour = colour * drawing.ink[..., None]
         return replace(drawing, ink=colour if self.channels > 1 else colour[..., 0])
 
+# %% ../nbs/32_decoders.ipynb #1eda6f1xc
 class SinglePassColouredLineDecoder(Coloured, SinglePassSimpleLineDecoder):
     "Straight lines in colour."
 class SinglePassColouredPointsDecoder(Coloured, SinglePassPointsDecoder): "Dots in colour."
@@ -351,19 +356,17 @@ class RecurrentCRSDecoder(Recurrent, SinglePassCRSDecoder):
 
 # %% ../nbs/32_decoders.ipynb #3b22b4d8
 class RNNBezierDecoder(Decoder):
-    """A gated recurrent unit starts from the latent and writes one cubic Bézier curve a step, each
-    knowing the one before."""
+    """A gated recurrent unit starts from the latent and writes one cubic Bézier curve a
+    step, each knowing the one before."""
     def __init__(self, latent_size, size, channels,
         steps:int=5, # curves to draw
         contrast:float=1., # the finished image is multiplied by it, up to 1
     ):
         super().__init__(latent_size, size, channels, contrast)
         self.steps = whole_number(steps, 'steps')
-        self.read, self.unit, self.write = (
-            nn.Linear(8, latent_size),
-            nn.GRUCell(latent_size, latent_size),
-            nn.Linear(latent_size, 8),
-        )
+        self.read = nn.Linear(8, latent_size)
+        self.unit = nn.GRUCell(latent_size, latent_size)
+        self.write = nn.Linear(latent_size, 8)
 
     def strokes(self, z):
         curve, curves = z.new_zeros(len(z), 8), []

@@ -25,7 +25,10 @@ from .scene import Scene
 from .stills import png, with_still
 
 # %% ../nbs/38_drawing_pad.ipynb #3caa95dc
-PALETTE = '#2a6f97', '#d1495b', '#3a7d44', '#b07d12', '#7b4ea3', '#4d4d4d', '#c96f1a', '#1f9e9a'
+PALETTE = (
+    '#2a6f97', '#d1495b', '#3a7d44', '#b07d12', '#7b4ea3', '#4d4d4d', '#c96f1a',
+    '#1f9e9a',
+)
 
 def in_colours(
     drawing, # a Drawing
@@ -34,19 +37,18 @@ def in_colours(
     "The strokes of each drawing in the same colours, one after another."
     n = drawing.params.shape[1]
     rgb = [colours[i % len(colours)] for i in range(n)]
-    inks = (
-        drawing.params.new_ones(drawing.params.shape[:2])
-        if drawing.ink is None
-        else drawing.ink if drawing.ink.dim() == 2 else drawing.ink.amax(2)
-    )
+    inks = drawing.ink
+    if inks is None: inks = drawing.params.new_ones(drawing.params.shape[:2])
+    elif inks.dim() > 2: inks = inks.amax(2)
     scenes = []
     for p, ink in zip(drawing.params.detach().cpu(), inks.detach().cpu()):
+        # strokes without ink are left out
         some = ink > 0
+        alpha = None if drawing.ink is None else ink[some]
+        mine = [c for c, s in zip(rgb, some) if s]
+        scene = Scene(*drawing.size, 'paint')
         scenes.append(
-            Scene(*drawing.size, 'paint').add(
-                drawing.kind, p[some], [c for c, s in zip(rgb, some) if s], drawing.sigma2,
-                None if drawing.ink is None else ink[some],
-            )
+            scene.add(drawing.kind, p[some], mine, drawing.sigma2, alpha)
         )
     return scenes
 
@@ -123,9 +125,12 @@ def answer_pen(
     strokes, # a list of positions [K, 2] each, (row, col), in any unit
 )->tuple: # a Scene, and what the network saw, [C, H, W]
     "What a network draws where somebody drew."
-    seen = pen_image(strokes, model.encoder.size).expand(model.encoder.channels, -1, -1)
-    drawing = model.decoder.strokes(model.encode(seen[None].to(next(model.parameters()).device)))
-    return (in_colours(drawing)[0] if seen.any() else Scene(*model.encoder.size)), seen
+    seen = pen_image(strokes, model.encoder.size)
+    seen = seen.expand(model.encoder.channels, -1, -1)
+    device = next(model.parameters()).device
+    drawing = model.decoder.strokes(model.encode(seen[None].to(device)))
+    scene = in_colours(drawing)[0] if seen.any() else Scene(*model.encoder.size)
+    return scene, seen
 
 # %% ../nbs/38_drawing_pad.ipynb #10d6baf4
 class DrawingPad(anywidget.AnyWidget):

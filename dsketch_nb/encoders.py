@@ -59,8 +59,10 @@ class SimpleCNNEncoder(_Convolutional):
     "120, then 300 detectors of 5 x 5, each followed by a pool of 2 x 2."
     def __init__(self, size, channels, outputs):
         super().__init__(
-            size, channels, outputs, nn.Conv2d(whole_number(channels, 'channels'), 120, 5),
-            nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(120, 300, 5), nn.ReLU(), nn.MaxPool2d(2),
+            size, channels, outputs,
+            nn.Conv2d(whole_number(channels, 'channels'), 120, 5),
+            nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(120, 300, 5), nn.ReLU(), nn.MaxPool2d(2),
         )
 
 # %% ../nbs/31_encoders.ipynb #aaabce7c
@@ -75,19 +77,15 @@ class Conv2DEncoder(_Convolutional):
 
 # %% ../nbs/31_encoders.ipynb #1c1781bd
 class BetterCNNEncoder(_Convolutional):
-    """Four times 64 detectors of 3 x 3 with batch normalisation, then the means of 8 x 8 regions:
-    any size of image will do."""
+    """Four times 64 detectors of 3 x 3 with batch normalisation, then the means of
+    8 x 8 regions: any size of image will do."""
     def __init__(self, size, channels, outputs):
-        def block(inputs): return nn.Conv2d(inputs, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()
+        def block(inputs):
+            return nn.Conv2d(inputs, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()
+        first = block(whole_number(channels, 'channels'))
         super().__init__(
-            size,
-            channels,
-            outputs,
-            *block(whole_number(channels, 'channels')),
-            *block(64),
-            *block(64),
-            *block(64),
-            nn.AdaptiveAvgPool2d(8)
+            size, channels, outputs, *first, *block(64), *block(64), *block(64),
+            nn.AdaptiveAvgPool2d(8),
         )
 
 # %% ../nbs/31_encoders.ipynb #2799a18a

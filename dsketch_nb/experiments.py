@@ -108,6 +108,7 @@ def build_autoencoder(
         context['canvas_encoder'] = look(latent)
     return kind(encoder, build(dec, _of(dec, config), latent_size=latent, **context))
 
+# %% ../nbs/36_experiments.ipynb #a82c61exd
 def _widths(config):
     return DecoderWidths(
         config['init_sigma2'], config['final_sigma2'], config['sigma2_factor'],
@@ -231,14 +232,16 @@ def load(
 def ink_distances(
     a:Tensor, # [C, H, W]
     b:Tensor, # [C, H, W]
-)->tuple: # mean distance to the nearest ink, modified Hausdorff distance, pixels; or NaN
+)->tuple: # mean distance to the nearest ink, modified Hausdorff distance; pixels or NaN
     "How far apart the ink of two images is."
-    a, b = (ink_coordinates(o, o.max().item()/2, centred=False) for o in (a.mean(0), b.mean(0)))
+    a, b = (
+        ink_coordinates(o, o.max().item()/2, centred=False)
+        for o in (a.mean(0), b.mean(0))
+    )
     if not (len(a) and len(b)): return math.nan, math.nan
     d = torch.cdist(a, b, compute_mode='donot_use_mm_for_euclid_dist')
-    return (d.amin(1).mean() + d.amin(0).mean()).item() / 2, mod_hausdorff_distance(
-        a - a.mean(0), b - b.mean(0)
-    ).item()
+    nearest = (d.amin(1).mean() + d.amin(0).mean()).item() / 2
+    return nearest, mod_hausdorff_distance(a - a.mean(0), b - b.mean(0)).item()
 
 # %% ../nbs/36_experiments.ipynb #b1351f72
 class Measures:

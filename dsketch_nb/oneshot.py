@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from fastcore.basics import patch
 from scipy.spatial import cKDTree
 
 # %% ../nbs/37_oneshot.ipynb #72285163
@@ -42,29 +43,28 @@ class OneShot(ByName, family='one-shot model'):
         examples:Tensor, # [N, 1, H, W]
     )->Tensor: # [M, N], the least is the answer
         raise NotImplementedError(
-            f'{type(self).__name__} has no `costs(self, items, examples)`: a one-shot model must'
-            ' define it'
+            f'{type(self).__name__} has no `costs(self, items, examples)`: a one-shot'
+            ' model must define it'
         )
 
-    def error(self, run:Run)->float: # percent
-        "How many of a run's items are named wrongly."
-        return (
-            100
-            * (self.costs(run.items, run.examples).argmin(1) != run.answers).double().mean().item()
-        )
+# %% ../nbs/37_oneshot.ipynb #68bbc39xe
+@patch
+def error(self:OneShot, run:Run)->float: # percent
+    "How many of a run's items are named wrongly."
+    named = self.costs(run.items, run.examples).argmin(1)
+    return 100 * (named != run.answers).double().mean().item()
 
 # %% ../nbs/37_oneshot.ipynb #6e0480fe
 class Hausdorff(OneShot):
-    """The modified Hausdorff distance of the ink, each drawing on its centre of mass (Dubuisson &
-    Jain 1994)."""
+    """The modified Hausdorff distance of the ink, each drawing on its centre of mass
+    (Dubuisson & Jain 1994)."""
     def costs(self, items, examples):
         a, b = (
             [cKDTree(ink_coordinates(o[0].double()).numpy()) for o in images]
             for images in (items, examples)
         )
-        return torch.tensor(
-            [[self._distance(p, q) for q in b] for p in a], dtype=torch.float64, device='cpu'
-        )
+        all_pairs = [[self._distance(p, q) for q in b] for p in a]
+        return torch.tensor(all_pairs, dtype=torch.float64, device='cpu')
 
     def _distance(self, p, q):
         if not (p.n and q.n): return 0. if p.n == q.n else math.inf
@@ -92,20 +92,22 @@ class Network(OneShot):
             load_classifier(weights, (size, size), 1, undecided=True),
         )
 
-    @torch.no_grad()
-    def features(self,
-        images:Tensor, # [B, 1, H, W] ink in [0, 1]
-    )->Tensor: # [B, D]
-        "What the network sees in drawings, shrunk first if need be."
-        return self.net.features(
-            images if images.shape[2] == self.size else centred(images, self.size)
-        )
+# %% ../nbs/37_oneshot.ipynb #82f5872x0
+@patch
+@torch.no_grad()
+def features(self:Network,
+    images:Tensor, # [B, 1, H, W] ink in [0, 1]
+)->Tensor: # [B, D]
+    "What the network sees in drawings, shrunk first if need be."
+    fits = images.shape[2] == self.size
+    return self.net.features(images if fits else centred(images, self.size))
 
-    def costs(self, items, examples):
-        a, b = self.features(items), self.features(examples)
-        return (
-            1 - F.normalize(a) @ F.normalize(b).T if self.measure == 'cosine' else torch.cdist(a, b)
-        )
+@patch
+def costs(self:Network, items, examples):
+    "How unlike the features are: one less the cosine, or the distance."
+    a, b = self.features(items), self.features(examples)
+    if self.measure == 'euclidean': return torch.cdist(a, b)
+    return 1 - F.normalize(a) @ F.normalize(b).T
 
 # %% ../nbs/37_oneshot.ipynb #20047225
 ONE_SHOT_URL = (

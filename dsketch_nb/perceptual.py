@@ -288,20 +288,23 @@ class FeatureMapLoss(_NetLoss):
         face = [o / 255 for o in (129.1863, 104.7624, 93.5940)], [1 / 255] * 3
         self.freeze(vgg, *(face if net == 'face' else ((.485, .456, .406), (.229, .224, .225))))
 
-    def features(self, x):
-        "Unit features of the five layers, or of as many as have a weight."
-        x, out = self.images(x), []
-        for i, layer in enumerate(self.net[:self.depth+1]):
-            x = layer(x)
-            if i in VGG_LAYERS.values(): out.append(unit_channels(x))
-        return out
+# %% ../nbs/11_perceptual.ipynb #4f34f29x2
+@patch
+def features(self:FeatureMapLoss, x):
+    "Unit features of the five layers, or of as many as have a weight."
+    x, out = self.images(x), []
+    for i, layer in enumerate(self.net[:self.depth+1]):
+        x = layer(x)
+        if i in VGG_LAYERS.values(): out.append(unit_channels(x))
+    return out
 
-    def prepare(self, target): return self.features(target)
-    def compare(self, input, prepared):
-        return sum(
-            w * feature_distance(a, b)
-            for w, a, b in zip(self.fm_weights, self.features(input), prepared)
-        ).mean()
+@patch
+def prepare(self:FeatureMapLoss, target): return self.features(target)
+
+@patch
+def compare(self:FeatureMapLoss, input, prepared):
+    layers = zip(self.fm_weights, self.features(input), prepared)
+    return sum(w * feature_distance(a, b) for w, a, b in layers).mean()
 
 # %% ../nbs/11_perceptual.ipynb #3f5ae4f5
 CLIP_URL = 'https://openaipublic.azureedge.net/clip/models/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt'
@@ -365,8 +368,8 @@ class AugConsistencyLoss(_NetLoss):
 # %% ../nbs/11_perceptual.ipynb #ea4be2f8
 @patch
 def views(self:AugConsistencyLoss, input, target):
-    """The same `num_augs` random views of both, [num_augs * B, C, 224, 224] each. Draws from
-    torch's global generator."""
+    """The same `num_augs` random views of both, [num_augs * B, C, 224, 224] each. Draws
+    from torch's global generator."""
     # what comes in from outside is no ink: white paper
     ink = 1 - torch.cat([input, target])
     both = [(1 - self.augment(ink)).chunk(2) for _ in range(self.num_augs)]
