@@ -21,7 +21,8 @@ INHERITED = {
     'stroke-linecap': 'butt', 'stroke-linejoin': 'miter',
     'color': 'black', 'stroke-dasharray': 'none', 'visibility': 'visible',
     'marker-start': 'none', 'marker-mid': 'none', 'marker-end': 'none',
-    'font-size': 16.0,
+    'font-size': 16.0, 'font-family': '', 'font-weight': 'normal', 'font-style': 'normal',
+    'text-anchor': 'start', 'dominant-baseline': 'auto', 'letter-spacing': 'normal',
 }
 OWN = {
     'opacity': 1.0, 'display': 'inline', 'transform': None, 'transform-origin': None,
@@ -37,6 +38,24 @@ STYLE_ONLY = {
 }
 KEYWORDS = 'inherit', 'initial', 'unset', 'revert', 'revert-layer'
 ATTRIBUTE, SHEET, STYLE = range(3) # the layers, the strongest last
+
+# %% ../nbs/05c_styles.ipynb #font0001
+_FONT = 'font-size', 'font-family', 'font-weight', 'font-style'
+
+def _font(value):
+    "What the shorthand `font` sets: style and weight, size/height of line, families."
+    if value.lower() in KEYWORDS: return dict.fromkeys(_FONT, value)
+    # no font is called so; patterns would take long
+    if len(value) > 1000: return {'font-size': 'medium'}
+    known = re.search(r'(?<![\w-])(x{1,3}-)?(small(er)?|larger?)(?![\w-])|medium', value.lower())
+    sized = re.search(rf'(?<![\w#.-]){NUMBER}(?:%|[a-zA-Z]+)|(?:calc|min|max|clamp)\(.*\)', value)
+    size = sized or known
+    if not size: return {'font-size': 'medium'}
+    before, after = value[:size.start()].lower().split(), value[size.end():]
+    weight = [w for w in before if w in ('bold', 'bolder', 'lighter') or re.fullmatch('[1-9]00', w)]
+    slanted = [w for w in before if w in ('italic', 'oblique')]
+    return {'font-size': size[0], 'font-family': re.sub(r'^\s*/\s*\S+', '', after).strip(),
+            'font-weight': (*weight, 'normal')[0], 'font-style': (*slanted, 'normal')[0]}
 
 # %% ../nbs/05c_styles.ipynb #851a48c6
 @lru_cache(4096)
@@ -70,16 +89,8 @@ def _spread(name, value):
     if name == 'all' and value.lower() in KEYWORDS: return dict.fromkeys((*INHERITED, *OWN), value)
     if name == 'marker': return {f'marker-{k}': value for k in ('start', 'mid', 'end')}
     if name == 'background': return {'background-color': value}
-    if name == 'font':
-        return {'font-size': value if value.lower() in KEYWORDS else _font_size(value)}
+    if name == 'font': return _font(value)
     return {name: value} if name[:2] == '--' or name in INHERITED or name in OWN else {}
-
-def _font_size(value):
-    "The size in the shorthand `font`."
-    if len(value) > 1000: return 'medium'      # no font is called so; patterns would take long
-    known = re.search(r'(?<![\w-])(x{1,3}-)?(small(er)?|larger?)(?![\w-])|medium', value.lower())
-    sized = re.search(rf'(?<![\w#.-]){NUMBER}(?:%|[a-zA-Z]+)|(?:calc|min|max|clamp)\(.*\)', value)
-    return sized[0] if sized else known[0] if known else 'medium'
 
 # %% ../nbs/05c_styles.ipynb #3816e029
 # rules that change no stroke

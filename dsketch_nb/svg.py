@@ -22,6 +22,7 @@ from .scene import Scene
 from .styles import INHERITED
 from .svg_elements import Reader, canvas_of, diagonal
 from .svg_paths import SHAPES, parts_inside, polygon_edges
+from . import svg_text # hangs text on Reader
 from .svg_xml import XLINK, parse_xml, svg_source, svg_tag
 from .vectors import Stroke
 
@@ -61,6 +62,7 @@ def visit(self:Reader, element, here):
         if tag in HOUSES: self.house(element, tag, here)
         elif tag == 'use': self.use(element, here)
         elif tag in SHAPES: self.shape(element, tag, here)
+        elif tag == 'text': self.text(element, here)
         elif tag in _ANIMATED: self.lose(element, 'an animation, drawn as it starts')
         elif here.style['visibility'] == 'visible':
             self.lose(element, f'{tag[:40]} left out')
@@ -232,20 +234,30 @@ def is_paper(self:Reader, tag, subpaths):
 
 # %% ../nbs/06_svg.ipynb #2c260e5c
 @patch
-def shape(self:Reader, element, tag, here):
-    "A shape's strokes."
-    style, scale = here.style, here.matrix.scale
-    if style['visibility'] != 'visible' or here.opacity == 0: return
+def paints(self:Reader, element, here):
+    "How a shape is painted: stroke and fill as `paint` gives them, and the stroke's width."
     stroke, fill = (self.paint(element, kind, here) for kind in ('stroke', 'fill'))
-    width = style['stroke-width']
+    width, scale = here.style['stroke-width'], max(here.matrix.scale, 1)
     if isinstance(width, str): width = length(width, diagonal(here.viewport), here.units)
-    if not width*max(scale, 1) <= LIMITS['far']:
+    if not width*scale <= LIMITS['far']:
         raise ValueError(f"left out: stroke-width {width:g} is more than {LIMITS['far']:g} pixels")
-    if width == 0: stroke = None
-    subpaths = self.outline_of(element, tag, here, .01/max(scale, 1e-9))
-    if stroke is None and subpaths: self.name_markers(element, tag, style)
+    return None if width == 0 else stroke, fill, width
+
+@patch
+def shape(self:Reader, element, tag, here):
+    "A shape's strokes and what it fills."
+    if here.style['visibility'] != 'visible' or here.opacity == 0: return
+    stroke, fill, width = self.paints(element, here)
+    subpaths = self.outline_of(element, tag, here, .01/max(here.matrix.scale, 1e-9))
+    if stroke is None and subpaths: self.name_markers(element, tag, here.style)
     if stroke is None and fill is None: return
     subpaths = [s._replace(points=here.matrix(s.points)) for s in subpaths]
+    self.draw_paths(element, tag, here, [subpaths], stroke, fill, width)
+
+@patch
+def draw_paths(self:Reader, element, tag, here, shapes, stroke, fill, width):
+    "Shapes of one look, each some subpaths in pixels."
+    style, subpaths = here.style, [s for shape in shapes for s in shape]
     for s in subpaths:
         if not np.abs(s.points).max() <= LIMITS['far']:
             raise ValueError(
@@ -254,11 +266,12 @@ def shape(self:Reader, element, tag, here):
             )
     for e in element:
         if svg_tag(e) in _ANIMATED: self.lose(e, 'an animation, drawn as it starts')
-    if fill and tag != 'line' and any(_encloses(s.points) for s in subpaths):
-        self.filled(element, tag, here, fill, stroke, subpaths)
+    for inside in (shapes if self.fills else [subpaths]) if fill and tag != 'line' else ():
+        if any(_encloses(s.points) for s in inside):
+            self.filled(element, tag, here, fill, stroke, inside)
     if stroke:
         steady = here.own['vector-effect'] == 'non-scaling-stroke'
-        wide = width if steady else width*scale
+        wide = width if steady else width*here.matrix.scale
         seen = self.through_windows(element, subpaths, wide, here)
         self.name_losses(element, tag, style, seen, here.matrix, steady)
         if stroke[1] < 1 and _overlap(seen, wide):
@@ -390,7 +403,7 @@ def name_losses(self:Reader, element, tag, style, subpaths, matrix, steady):
 @patch
 def name_markers(self:Reader, element, tag, style):
     "Name the markers of a shape that may have some."
-    if tag in ('rect', 'circle', 'ellipse'): return
+    if tag in ('rect', 'circle', 'ellipse', 'text'): return
     if any(style[k].strip() not in ('none', '') for k in INHERITED if k[:6] == 'marker'):
         self.lose(element, 'markers left out')
 

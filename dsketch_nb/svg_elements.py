@@ -168,7 +168,8 @@ def reader(self:Reader, here, units, box):
         return text.lower() if name in _WORDS or name in _LOWER else text
     return read
 
-_LOWER = 'display', 'mix-blend-mode', 'vector-effect', 'overflow', 'transform-box'
+_LOWER = ('display', 'mix-blend-mode', 'vector-effect', 'overflow', 'transform-box', 'font-weight',
+          'font-style', 'text-anchor', 'dominant-baseline', 'letter-spacing')
 
 # %% ../nbs/05f_svg_elements.ipynb #svgdiag1
 def diagonal(

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 import torch
 from PIL import Image
 from dsketch_nb import css, styles
@@ -119,7 +120,7 @@ def test_paper_is_the_first_rectangle_over_all():
 # --- what cannot be shown is named
 
 @pytest.mark.parametrize('body,what', [
-    ('<text>hi</text>', 'text left out'), ('<image href="x.png" width="9" height="9"/>', 'image left out'),
+    ('<text>hi</text>', 'a text that names no font, drawn in DejaVu Sans'), ('<text font-family="Nobody Has This">hi</text>', 'font Nobody Has This, drawn in DejaVu Sans'), ('<text font-family="DejaVu Sans">h\ue123</text>', "'\\ue123' left out: DejaVu Sans has no such letter"), ('<text font-family="DejaVu Sans"><textPath href="#p">hi</textPath></text>', 'text on a path left out'), ('<text font-family="DejaVu Sans" rotate="9">h</text>', 'rotate left out'), ('<image href="x.png" width="9" height="9"/>', 'image left out'),
     ('<foreignObject/>', 'foreignObject left out'), ('<path d="M0 0h9" stroke="red" stroke-dasharray="2 1"/>', 'dashes, drawn through'), ('<path d="M0 0h9" stroke="red" filter="url(#f)"/>', 'a filter left out'),
     ('<g clip-path="url(#c)"><path d="M0 0h9" stroke="red"/></g>', 'a clip left out'), ('<path d="M0 0h9" stroke="red" mask="url(#c)"/>', 'a mask left out'), ('<path d="M0 0h9" stroke="red" marker-end="url(#c)"/>', 'markers left out'),
     ('<path d="M0 0h9" stroke="red" stroke-linecap="butt"/>', 'butt caps, drawn round'), ('<path d="M0 0h9" stroke="red" stroke-linecap="square"/>', 'square caps, drawn round'), ('<path fill="none" d="M0 0h9v9" stroke="red" stroke-linejoin="miter"/>', 'miter joins, drawn round'),
@@ -137,9 +138,43 @@ def test_named(body, what):
     s.draw(), s.to_svg()
 
 def test_names_elements():
-    with pytest.warns(UserWarning, match=r'SVG: fill left out \(2\), text left out; see .lost'):
-        s = read_svg(doc('<circle id="sun" r="9" fill="red"/><g><rect width="9" height="9" fill="red"/></g><text id="hello"/>'), fills=False)
-    assert s.lost == [('circle #sun', 'fill left out'), ('rect 4', 'fill left out'), ('text #hello', 'text left out')]
+    with pytest.warns(UserWarning, match=r'SVG: fill left out \(3\); see .lost'):
+        s = read_svg(doc('<circle id="sun" r="9" fill="red"/><g><rect width="9" height="9" fill="red"/></g><text id="hello" fill="red" font-family="DejaVu Sans">hi</text><text id="empty"> </text>'), fills=False)
+    assert s.lost == [('circle #sun', 'fill left out'), ('rect 4', 'fill left out'), ('text #hello', 'fill left out')]
+
+FONTS = str(Path(__import__('matplotlib').get_data_path())/'fonts'/'ttf')
+
+@pytest.mark.parametrize('body,least', [
+    ('<text x="75" y="72" font-weight="bold" font-size="64" text-anchor="middle" fill="#12507b">Ink</text>', 36), ('<text x="5" y="20">Hi <tspan fill="red" dy="10" x="30 50">AV</tspan> b</text>', 36),
+    ('<text x="5" y="40" font-size="30">AVATAR To</text>', 31), ('<text x="140" y="40" text-anchor="end">right <tspan font-weight="bold">end</tspan></text>', 31), ('<text x="75" y="80" text-anchor="middle" font-family="DejaVu Sans Mono">mono</text>', 31),
+    ('<text x="5" y="20">  a   b\n  c </text><text xml:space="preserve" x="5" y="50">  a   b  c </text>', 33), ('<text x="5" y="20" style="font-family:\'DejaVu Serif\';font-style:italic;font-size:28px">quick &amp; brown</text>', 28),
+    ('<text x="5" y="50" dominant-baseline="hanging">hang</text><text x="55" y="50" dominant-baseline="central">cent</text><text x="100" y="50" dominant-baseline="middle">midd</text>', 33),
+    ('<g transform="rotate(20 75 50) scale(1.2 .8)"><text x="15" y="60" font-size="40" fill="teal" fill-opacity=".5">g8%</text></g>', 33), ('<text x="10%" y="3em" dx="1 2 3" dy="1 -1" letter-spacing="3">moved</text>', 31), ('<text visibility="hidden" x="5" y="40">no</text>', 99)])
+def test_text_looks_as_elsewhere(body, least):
+    "resvg is the referee, with the fonts that matplotlib brings."
+    svg = f'<svg {NS} width="150" height="100"><g font-family="DejaVu Sans">{body}</g></svg>'
+    s = quiet(svg)
+    theirs = bytes(resvg_py.svg_to_bytes(svg_string=svg, background='white', skip_system_fonts=True, font_dirs=[FONTS]))
+    a, b = (np.asarray(o.convert('RGB'))/255 for o in (s.image(), Image.open(io.BytesIO(theirs))))
+    assert -10*np.log10(((a - b)**2).mean() + 1e-10) > least
+    again = read_svg(s.to_svg())
+    assert (again.draw() - s.draw()).abs().max() < .05                       # saved as the paths that the letters have become
+
+def test_the_shorthand_font_says_family_weight_and_style():
+    from dsketch_nb.svg_text import find_font
+    one, other = (quiet(f'<svg {NS} width="99" height="50"><text x="5" y="40" {how}>ab</text></svg>') for how in ('style="font: italic bold 20px/1.5 \'DejaVu Serif\', serif"', 'font-size="20" font-style="italic" font-weight="700" font-family="DejaVu Serif"'))
+    assert (one.draw() - other.draw()).abs().max() < 1e-6 and 'Bold Italic' in find_font('DejaVu Serif', 700, True)[0].name
+
+@given(st.text(max_size=30), st.lists(st.floats(-200, 200), max_size=4), st.sampled_from(['start', 'middle', 'end', 'x']), st.sampled_from(['12', '0', '1e4', '5%', 'x']))
+@settings(max_examples=40, deadline=None)
+def test_any_text_is_read_or_refused_in_words(text, x, anchor, size):
+    from html import escape
+    body = escape(''.join(c for c in text if c.isprintable() or c in ' \n\t'))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try: s = read_svg(f'<svg {NS} width="60" height="40"><text x="{" ".join(map(str, x))}" y="20" text-anchor="{anchor}" font-size="{size}">{body}<tspan dy="3">{body}</tspan></text></svg>')
+        except ValueError as e: assert str(e); return
+    assert torch.isfinite(s.draw()).all() and len(s) <= 2*len(text)
 
 def test_gradient_is_its_mean():
     body = '<linearGradient id="a"><stop stop-color="#f00"/><stop stop-color="#00f" stop-opacity=".5"/></linearGradient><linearGradient id="b" xlink:href="#a"/><path d="M0 0h9" stroke="url(#b)"/>'
