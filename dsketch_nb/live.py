@@ -20,6 +20,22 @@ from .runs import replacing
 from .stills import image_tag, png, to_image, with_still
 from .widgets import Picture, control
 
+# %% ../nbs/22_live.ipynb #live-svg
+def _svg_open(words, w, h):
+    return (
+        f'<svg role="img" aria-label="{words}" viewBox="0 0 {w} {h}" width="{w}" height="{h}" '
+        'style="max-width: 100%; height: auto; font: 11px sans-serif" fill="currentColor">'
+    )
+
+def _svg_marks(marks, x, w, h):
+    "A dotted line, and words beside it, for each [(iteration, words), ...]."
+    return [
+        f'<path d="M{x(i):.1f} 16V{h-16}" stroke="currentColor" stroke-opacity=".5"'
+        f' stroke-dasharray="2 3"/><text x="{min(x(i) + 3, w - 4):.1f}" y="{30 + 13*(j % 4)}"'
+        f' text-anchor="{"start" if x(i) < .7*w else "end"}">{html.escape(text)}</text>'
+        for j, (i, text) in enumerate(marks)
+    ]
+
 # %% ../nbs/22_live.ipynb #5104e55e
 def curve_svg(
     losses:list, # [(iteration, loss), ...]
@@ -34,39 +50,35 @@ def curve_svg(
     if not losses: return ''
     w, h, log = *size, min(o for _, o in losses) > 0
     scale = math.log10 if log else float
-    low, high, end = min(o for _, o in losses), max(o for _, o in losses), max(losses[-1][0], 1)
-    x = lambda i: 4 + (w - 8)*i/end
-    y = lambda o: 18 + (h - 36)*(1 - (scale(o) - scale(low))/((scale(high) - scale(low)) or 1))
-    words = f'Loss over {losses[-1][0]} iterations: from {losses[0][1]:.3g} to {losses[-1][1]:.3g}.'
-    out = [f'<svg role="img" aria-label="{words}" viewBox="0 0 {w} {h}" width="{w}" height="{h}" '
-           'style="max-width: 100%; height: auto; font: 11px sans-serif" fill="currentColor">']
-    for j, (i, text) in enumerate(marks):
-        out.append(
-            f'<path d="M{x(i):.1f} 16V{h-16}" stroke="currentColor" stroke-opacity=".5"'
-            f' stroke-dasharray="2 3"/><text x="{min(x(i) + 3, w - 4):.1f}" y="{30 + 13*(j % 4)}"'
-            f' text-anchor="{"start" if x(i) < .7*w else "end"}">{html.escape(text)}</text>'
-        )
+    low, high = min(o for _, o in losses), max(o for _, o in losses)
+    last = losses[-1][0]
+    def x(i): return 4 + (w - 8)*i/max(last, 1)
+    def y(o):
+        share = (scale(o) - scale(low))/((scale(high) - scale(low)) or 1)
+        return 18 + (h - 36)*(1 - share)
+    begin, now = losses[0][1], losses[-1][1]
+    words = f'Loss over {last} iterations: from {begin:.3g} to {now:.3g}.'
+    out = [_svg_open(words, w, h), *_svg_marks(marks, x, w, h)]
     if at is not None:
-        out.append(f'<path d="M{x(at):.1f} 16V{h-16}" stroke="#d1332e" stroke-width="3"/>')
+        line = f'<path d="M{x(at):.1f} 16V{h-16}" stroke="#d1332e" stroke-width="3"/>'
+        out.append(line)
     points = ' '.join(f'{x(i):.1f},{y(o):.1f}' for i, o in losses)
-    return ''.join(
-        [
-            *out,
-            (
-                f'<polyline points="{points}" fill="none" stroke="#3182bd" stroke-width="2"'
-                ' stroke-linejoin="round"/>'
-            ),
-            f'<text x="4" y="11">{high:.3g}</text><text x="4" y="{h-4}">{low:.3g}</text>',
-            f'<text x="{w-4}" y="{h-4}" text-anchor="end">iteration {losses[-1][0]}</text></svg>',
-        ]
-    )
+    return ''.join([
+        *out,
+        f'<polyline points="{points}" fill="none" stroke="#3182bd" stroke-width="2"'
+        ' stroke-linejoin="round"/>',
+        f'<text x="4" y="11">{high:.3g}</text><text x="4" y="{h-4}">{low:.3g}</text>',
+        f'<text x="{w-4}" y="{h-4}" text-anchor="end">iteration {last}</text></svg>',
+    ])
 
 # %% ../nbs/22_live.ipynb #15191222
 class Download(anywidget.AnyWidget):
     "A button that saves a file that the kernel makes when asked."
     _esm = (files('dsketch_nb')/'static'/'download.js').read_text(encoding='utf-8')
-    label = traitlets.Unicode('save').tag(sync=True)   # on the button
-    title = traitlets.Unicode('').tag(sync=True)   # shown when the mouse rests on it
+    # on the button
+    label = traitlets.Unicode('save').tag(sync=True)
+    # shown when the mouse rests on it
+    title = traitlets.Unicode('').tag(sync=True)
 
     def __init__(self,
         make, # () -> (name of the file, its type such as image/svg+xml, bytes)
@@ -80,7 +92,9 @@ class Download(anywidget.AnyWidget):
         try: name, kind, data = self.make()
         except Exception as e:
             self.send({'to': content.get('to'), 'error': f'{type(e).__name__}: {e}'})
-        else: self.send({'to': content.get('to'), 'name': name, 'type': kind}, buffers=[data])
+        else:
+            found = {'to': content.get('to'), 'name': name, 'type': kind}
+            self.send(found, buffers=[data])
 
 # %% ../nbs/22_live.ipynb #79ffa238
 def _picture_bytes(picture, exact):
@@ -90,6 +104,7 @@ def _picture_bytes(picture, exact):
     to_image(picture).save(f, 'jpeg', quality=90, subsampling=0)
     return f.getvalue()
 
+# %% ../nbs/22_live.ipynb #live-menu
 GETTING_READY = (
     'Getting ready. The first drawing on a machine compiles its kernels, for some seconds; the'
     ' notebook stays free.'
@@ -105,7 +120,8 @@ class LiveOptimiser(ipywidgets.VBox):
         losses:list=LOSS_MENU, # the menu: names, or (words, a loss)
         steps:int=0, # iterations to make at once, so that there is a past to look at
         view:int=400, # pixels of the screen across the picture, if there is room
-        tall:int=420, # pixels of the screen down the picture, at most: it fits a projector
+        # pixels of the screen down the picture, at most: it fits a projector
+        tall:int=420,
         fps:float=15., # pictures a second
         iters:int=3000, # a start ends after so many iterations
         # sigma2, and other fields of Settings; if none says otherwise, 500 lines in
@@ -116,23 +132,27 @@ class LiveOptimiser(ipywidgets.VBox):
         height, width = self.run.target.shape[1:]
         self.view = max(1, min(view, round(tall*width/height)))
         for _ in range(steps): self.run.step()
-        self.runner, self.pinned, self.screen = (
-            Runner(self.run, self.refresh, fps, iters),
-            None,
-            threading.RLock(),
-        )
+        # the thread that steps, and what is looked back at
+        self.runner = Runner(self.run, self.refresh, fps, iters)
+        self.pinned, self.screen = None, threading.RLock()
         self._make_controls(loss, losses)
         self._make_display()
-        row, column = {'flex_flow': 'row wrap'}, {'max_width': '100%', 'margin': '0 1em 0 0'}
-        buttons = ipywidgets.HBox([*self.buttons.values(), *self.downloads.values()], layout=row)
-        seen = ipywidgets.VBox([self.picture, self.caption, self.scrubber], layout=column)
-        side = ipywidgets.VBox(
-            [buttons, *self.controls.values(), self.curve],
-            layout=column | {'flex': '1 1 300px', 'min_width': '0'},
-        )
-        super().__init__([ipywidgets.HBox([seen, side, self.target], layout=row)])
+        super().__init__([self._laid_out()])
         # a first look; if need be it compiles, in the thread
         self.runner.do(lambda: None)
+
+# %% ../nbs/22_live.ipynb #live-lay
+@patch
+def _laid_out(self:LiveOptimiser):
+    "Picture and captions, controls and curve, target: beside each other where there is room."
+    row, column = {'flex_flow': 'row wrap'}, {'max_width': '100%', 'margin': '0 1em 0 0'}
+    buttons = ipywidgets.HBox([*self.buttons.values(), *self.downloads.values()], layout=row)
+    seen = ipywidgets.VBox([self.picture, self.caption, self.scrubber], layout=column)
+    side = ipywidgets.VBox(
+        [buttons, *self.controls.values(), self.curve],
+        layout=column | {'flex': '1 1 300px', 'min_width': '0'},
+    )
+    return ipywidgets.HBox([seen, side, self.target], layout=row)
 
 # %% ../nbs/22_live.ipynb #49bcd944
 @patch
@@ -200,11 +220,12 @@ def _press(self:LiveOptimiser, name):
 
 @patch
 def _follow(self:LiveOptimiser, name):
-    """Do what a control says now: of a slider's many values on its way, those that nobody waited
-    for are left out.
+    """Do what a control says now: of a slider's many values on its way, those that
+    nobody waited for are left out.
     """
     value, run = self.controls[name].value, self.run
-    if value == {'loss': run.loss, 'sigma2': run.sigma2, **run.settings}.get(name): return
+    now = {'loss': run.loss, 'sigma2': run.sigma2, **run.settings}
+    if value == now.get(name): return
     if name == 'compose':
         self.picture.caption = (
             f'{value}: its kernels may have to be compiled first, for some seconds'
@@ -214,12 +235,9 @@ def _follow(self:LiveOptimiser, name):
 @patch
 def _scrub(self:LiveOptimiser, change):
     "Look back: 0 is the start, 100 is now. A run goes on meanwhile."
-    kept = self.run.past.kept
-    self.pinned = (
-        kept[round(change['new'] / 99 * (len(kept) - 1))][1]
-        if kept and change['new'] < 100
-        else None
-    )
+    kept, at = self.run.past.kept, change['new']
+    self.pinned = None
+    if kept and at < 100: self.pinned = kept[round(at / 99 * (len(kept) - 1))][1]
     if self.runner.latest: self.refresh()
 
 # %% ../nbs/22_live.ipynb #0e23e68b
@@ -235,22 +253,25 @@ def refresh(self:LiveOptimiser):
         r, m = self.runner, self.shown
         self.picture.alert = f'{type(r.error).__name__}: {r.error}' if r.error else ''
         self.picture.caption = r.state + (', looking back' if self.pinned else '')
-        self.buttons['start'].disabled, self.buttons['pause'].disabled = r.running, not r.running
+        self.buttons['start'].disabled = r.running
+        self.buttons['pause'].disabled = not r.running
         if m is None: return
         picture, now = m.draw(), r.latest
-        self.scrubber.says = f'iteration {m.iteration} of {now.iteration}' if self.pinned else 'now'
-        psnr = -10*math.log10(max((picture - self.run.target).square().mean().item(), 1e-12))
+        self.scrubber.says = 'now'
+        if self.pinned:
+            self.scrubber.says = f'iteration {m.iteration} of {now.iteration}'
+        error = (picture - self.run.target).square().mean().item()
         self.caption.value = (
-            f'<div style="line-height: 1.4">iteration {m.iteration}, loss {m.loss:.4g}, {psnr:.1f}'
-            f' dB, {len(m.scene)} strokes</div>'
+            f'<div style="line-height: 1.4">iteration {m.iteration}, loss {m.loss:.4g},'
+            f' {-10*math.log10(max(error, 1e-12)):.1f} dB, {len(m.scene)} strokes</div>'
         )
-        self.curve.value = curve_svg(
-            [*(o for o in self.run.curve.kept if o[0] < now.iteration), (now.iteration, now.loss)],
-            self.run.marks,
-            self.pinned and m.iteration,
-        )
+        losses = [o for o in self.run.curve.kept if o[0] < now.iteration]
+        losses.append((now.iteration, now.loss))
+        at = self.pinned and m.iteration
+        self.curve.value = curve_svg(losses, self.run.marks, at)
         self.picture.alt = f'{self.run.name}, drawn with {len(m.scene)} strokes'
-        self.picture.value = _picture_bytes(picture, exact=not r.running or self.pinned is not None)
+        exact = not r.running or self.pinned is not None
+        self.picture.value = _picture_bytes(picture, exact)
 
 # %% ../nbs/22_live.ipynb #fa9c1264
 @patch
@@ -306,15 +327,9 @@ def close(self:LiveOptimiser):
 @patch
 def film(self:LiveOptimiser, n:int=16)->list: # of Pillow images
     "The target beside what has been: more of the beginning, where more happens."
-    kept = [m for _, m in self.run.past.kept]
-    chosen = (
-        [
-            kept[i]
-            for i in sorted({round((len(kept) - 1) * (j / max(n - 1, 1)) ** 2) for j in range(n)})
-        ]
-        if kept
-        else [None]
-    )
+    kept = [m for _, m in self.run.past.kept] or [None]
+    shares = [j/max(n - 1, 1) for j in range(n)]
+    chosen = [kept[i] for i in sorted({round((len(kept) - 1)*s**2) for s in shares})]
     target = to_image(self.run.target).convert('RGB')
     frames = []
     for m in chosen:
@@ -323,6 +338,7 @@ def film(self:LiveOptimiser, n:int=16)->list: # of Pillow images
         if m: frames[-1].paste(to_image(m.draw()), (target.width + 4, 0))
     return frames
 
+# %% ../nbs/22_live.ipynb #live-gif
 @patch
 def save_gif(self:LiveOptimiser,
     path, # the file to write
