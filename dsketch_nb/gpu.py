@@ -62,12 +62,13 @@ def _segments(px, reach, offsets, stroke, v, inside, H, W, TILE: tl.constexpr):
 # %% ../nbs/02b_gpu.ipynb #66dd27a5
 @triton.jit
 def _edge(y, my, mx, R, side: tl.constexpr):
-    """The column, counted from a segment's first end, where its capsule ends in row y, also
-    counted from there; side -1 is left, 1 right.
+    """The column, counted from a segment's first end, where its capsule ends in row y,
+    also counted from there; side -1 is left, 1 right.
     """
     length = tl.sqrt(my*my + mx*mx)
     per_row = 1/tl.where(my != 0, my, 1e-30)
-    tilt = R * tl.where(length > 0, mx/tl.where(length > 0, length, 1), 1) * tl.abs(per_row)
+    ux = tl.where(length > 0, mx/tl.where(length > 0, length, 1), 1)
+    tilt = R * ux * tl.abs(per_row)
     t = tl.minimum(tl.maximum(y*per_row + side*tilt, 0), 1)
     up = y - t*my
     return t*mx + side*tl.sqrt(tl.maximum(R*R - up*up, 0))
@@ -77,13 +78,14 @@ def _tiles_across(ty, ay, ax, by, bx, R, H, W, TILE: tl.constexpr):
     "The first tile and the number of tiles that segments reach in the row of tiles ty."
     y0, y1 = ty*TILE, tl.minimum(ty*TILE + TILE, H) - 1
     leftmost, rightmost = tl.where(ax < bx, ay, by), tl.where(ax < bx, by, ay)
-    left = ax + _edge(tl.minimum(tl.maximum(leftmost, y0), y1) - ay, by - ay, bx - ax, R, -1)
-    right = ax + _edge(tl.minimum(tl.maximum(rightmost, y0), y1) - ay, by - ay, bx - ax, R, 1)
-    x0, x1 = tl.ceil(tl.minimum(tl.maximum(left, 0), W)), tl.floor(
-        tl.maximum(tl.minimum(right, W - 1), -1)
-    )
+    my, mx = by - ay, bx - ax
+    left = ax + _edge(tl.minimum(tl.maximum(leftmost, y0), y1) - ay, my, mx, R, -1)
+    right = ax + _edge(tl.minimum(tl.maximum(rightmost, y0), y1) - ay, my, mx, R, 1)
+    x0 = tl.ceil(tl.minimum(tl.maximum(left, 0), W))
+    x1 = tl.floor(tl.maximum(tl.minimum(right, W - 1), -1))
     lo = x0.to(tl.int32) // TILE
-    return lo, tl.maximum(tl.where(x0 <= x1, (x1 + TILE).to(tl.int32) // TILE - lo, 0), 0)
+    end = (x1 + TILE).to(tl.int32) // TILE
+    return lo, tl.maximum(tl.where(x0 <= x1, end - lo, 0), 0)
 
 # %% ../nbs/02b_gpu.ipynb #15fee54c
 @triton.jit
@@ -94,15 +96,20 @@ def _can_be_drawn(n, scale, colour, alpha, inside, C: tl.constexpr):
     if alpha is not None: good = good & (tl.load(alpha + n, inside, 0)*0 == 0)
     return good
 
+# %% ../nbs/02b_gpu.ipynb #gpu-count
 @_kernel
-def _count_tiles(px, reach, offsets, stroke, scale, colour, alpha, count, V, H, W, C:
-    tl.constexpr, TILE: tl.constexpr, BLOCK: tl.constexpr):
+def _count_tiles(px, reach, offsets, stroke, scale, colour, alpha, count, V, H, W,
+                 C: tl.constexpr, TILE: tl.constexpr, BLOCK: tl.constexpr):
     "How many tiles each segment reaches."
     v = tl.program_id(0)*BLOCK + tl.arange(0, BLOCK)
     inside = v < V
-    n, ay, ax, by, bx, R, top, bottom = _segments(px, reach, offsets, stroke, v, inside, H, W, TILE)
+    n, ay, ax, by, bx, R, top, bottom = _segments(
+        px, reach, offsets, stroke, v, inside, H, W, TILE
+    )
     far: tl.constexpr = FAR64 if scale.dtype.element_ty == tl.float64 else FAR32
-    farthest = tl.maximum(tl.maximum(tl.abs(ay), tl.abs(ax)), tl.maximum(tl.abs(by), tl.abs(bx)))
+    farthest = tl.maximum(
+        tl.maximum(tl.abs(ay), tl.abs(ax)), tl.maximum(tl.abs(by), tl.abs(bx))
+    )
     good = _can_be_drawn(n, scale, colour, alpha, inside, C) & (farthest < far)
     bottom = tl.where(good, bottom, top)
     total = tl.zeros([BLOCK], tl.int64)
@@ -113,23 +120,24 @@ def _count_tiles(px, reach, offsets, stroke, scale, colour, alpha, count, V, H, 
 
 # %% ../nbs/02b_gpu.ipynb #e83d8df5
 @_kernel
-def _list_tiles(px, reach, offsets, stroke, image, entry, parts, owner, tile, V, H, W, TILE:
-    tl.constexpr, BLOCK: tl.constexpr):
-    """For each segment and tile it reaches, from entry[v] on: the tile, the stroke, and parts
-    (beside, from the first end, from the second, direction (y, x), 1/length).
+def _list_tiles(px, reach, offsets, stroke, image, entry, parts, owner, tile, V, H, W,
+                TILE: tl.constexpr, BLOCK: tl.constexpr):
+    """For each segment and tile it reaches, from entry[v] on: the tile, the stroke, and
+    parts (beside, from the first end, from the second, direction (y, x), 1/length).
     """
     v = tl.program_id(0)*BLOCK + tl.arange(0, BLOCK)
     inside = v < V
-    n, ay, ax, by, bx, R, top, bottom = _segments(px, reach, offsets, stroke, v, inside, H, W, TILE)
+    n, ay, ax, by, bx, R, top, bottom = _segments(
+        px, reach, offsets, stroke, v, inside, H, W, TILE
+    )
     my, mx = by - ay, bx - ax
     length = tl.sqrt(my*my + mx*mx)
-    uy, ux = tl.where(length > 0, my / tl.where(length > 0, length, 1), 0), tl.where(
-        length > 0, mx / tl.where(length > 0, length, 1), 1
-    )
+    uy = tl.where(length > 0, my / tl.where(length > 0, length, 1), 0)
+    ux = tl.where(length > 0, mx / tl.where(length > 0, length, 1), 1)
     per = tl.where(length > 1e-10, 1/tl.where(length > 0, length, 1), length*1e20)
-    at, first = tl.load(entry + v, inside, 0), tl.load(image + n, inside, 0).to(tl.int32) * tl.cdiv(
-        H, TILE
-    ) * tl.cdiv(W, TILE)
+    at = tl.load(entry + v, inside, 0)
+    across, down = tl.cdiv(W, TILE), tl.cdiv(H, TILE)
+    first = tl.load(image + n, inside, 0).to(tl.int32) * down * across
     for i in range(tl.max(bottom - top, 0)):
         lo, m = _tiles_across(top + i, ay, ax, by, bx, R, H, W, TILE)
         m = tl.where(top + i < bottom, m, 0)
@@ -137,7 +145,7 @@ def _list_tiles(px, reach, offsets, stroke, image, entry, parts, owner, tile, V,
             # the tile's middle, from the first end
             y, x = (top + i)*TILE + TILE//2 - ay, (lo + j)*TILE + TILE//2 - ax
             along, k, on = y*uy + x*ux, at + j, j < m
-            tl.store(tile + k, first + (top + i)*tl.cdiv(W, TILE) + lo + j, on)
+            tl.store(tile + k, first + (top + i)*across + lo + j, on)
             tl.store(owner + k, n, on)
             g = parts + 6*k
             tl.store(g, x*uy - y*ux, on)
@@ -168,53 +176,51 @@ def _scale(st):
 
 # %% ../nbs/02b_gpu.ipynb #62e678e1
 class _Plan:
-    """The parts of tile i are order[start[i]:start[i+1]], in drawing order; owner says of which
-    stroke.
+    """The parts of tile i are order[start[i]:start[i+1]], in drawing order; owner says
+    of which stroke.
     """
     def __init__(self, st):
-        (H, W), V, dtype, device = st.size, len(st.vertices), st.vertices.dtype, st.vertices.device
+        (H, W), V, dtype = st.size, len(st.vertices), st.vertices.dtype
+        device = st.vertices.device
         self.offsets, self.image = st.offsets.contiguous(), st.image.contiguous()
-        self.colour, self.alpha = st.colour.detach().contiguous(), (
-            st.alpha.detach().contiguous() if st.paint else None
-        )
+        self.colour = st.colour.detach().contiguous()
+        self.alpha = st.alpha.detach().contiguous() if st.paint else None
         self.scale = _scale(st)
-        self.stroke = torch.repeat_interleave(
-            torch.arange(len(self.image), device=device, dtype=torch.int32),
-            self.offsets.diff(),
-            output_size=V,
-        )
+        strokes = torch.arange(len(self.image), device=device, dtype=torch.int32)
+        self.stroke = strokes.repeat_interleave(self.offsets.diff(), output_size=V)
         px = st.vertices.detach().double() / st.pitch
         px[:, 0] += (H - 1)/2
         px[:, 1] += (W - 1)/2
         reach = (st.sigma2.detach().double() * squared_reach(dtype)).sqrt() / st.pitch
-        grid, segments = (triton.cdiv(V, _BLOCK),), (px, reach, self.offsets, self.stroke)
+        grid = (triton.cdiv(V, _BLOCK),)
+        segments = px, reach, self.offsets, self.stroke
+        known = dict(TILE=TILE, BLOCK=_BLOCK, num_warps=1)
+        # count
         count = torch.empty(V, dtype=torch.int64, device=device)
-        _count_tiles[grid](
-            *segments, self.scale, self.colour, self.alpha, count, V, H, W, C=self.colour.shape[1],
-            TILE=TILE, BLOCK=_BLOCK, num_warps=1,
-        )
+        _count_tiles[grid](*segments, self.scale, self.colour, self.alpha, count, V, H,
+                           W, C=self.colour.shape[1], **known)
+        # add up; the host waits here
         self.entry = torch.nn.functional.pad(count.cumsum(0), (1, 0))
-        P = int(self.entry[-1])                          # the host waits here
+        P = int(self.entry[-1])
         if P < 0: refuse(st)
-        tile, owner = (torch.empty(P, dtype=torch.int32, device=device) for _ in range(2))
+        # list
+        tile = torch.empty(P, dtype=torch.int32, device=device)
+        owner = torch.empty_like(tile)
         self.parts = torch.empty(P, 6, dtype=dtype, device=device)
-        _list_tiles[grid](
-            *segments, self.image, self.entry, self.parts, owner, tile, V, H, W, TILE=TILE,
-            BLOCK=_BLOCK, num_warps=1,
-        )
+        _list_tiles[grid](*segments, self.image, self.entry, self.parts, owner, tile,
+                          V, H, W, **known)
+        # sort
         tile, self.order = tile.sort(stable=True)
-        self.owner, self.tiles = owner[self.order], st.batch * triton.cdiv(H, TILE) * triton.cdiv(
-            W, TILE
-        )
-        self.start = torch.searchsorted(
-            tile, torch.arange(self.tiles + 1, dtype=torch.int32, device=device), out_int32=True
-        )
+        self.owner = owner[self.order]
+        self.tiles = st.batch * triton.cdiv(H, TILE) * triton.cdiv(W, TILE)
+        each = torch.arange(self.tiles + 1, dtype=torch.int32, device=device)
+        self.start = torch.searchsorted(tile, each, out_int32=True)
 
 # %% ../nbs/02b_gpu.ipynb #e3f5a8de
 @triton.jit
 def _pixels(tile, like, H, W, TILE: tl.constexpr):
-    """A tile's image, the places of its pixels in the image's plane, whether they are inside, and
-    their way (y, x) from the tile's middle.
+    """A tile's image, the places of its pixels in the image's plane, whether they are
+    inside, and their way (y, x) from the tile's middle.
     """
     across, down, i = tl.cdiv(W, TILE), tl.cdiv(H, TILE), tl.arange(0, TILE*TILE)
     dy, dx = i // TILE, i % TILE
@@ -227,17 +233,15 @@ def _pixels(tile, like, H, W, TILE: tl.constexpr):
 
 @triton.jit
 def _nearest(g, dy, dx):
-    """For a tile's pixels and the part at g: beside a segment's line, beyond its ends, both in
-    pixels, and the nearest point's place on it.
+    """For a tile's pixels and the part at g: beside a segment's line, beyond its ends,
+    both in pixels, and the nearest point's place on it.
     """
     uy, ux = tl.load(g + 3), tl.load(g + 4)
     along = dy*uy + dx*ux
     from_a, from_b = tl.load(g + 1) + along, tl.load(g + 2) + along
-    return (
-        tl.load(g) + (dx * uy - dy * ux),
-        tl.minimum(from_a, 0) + tl.maximum(from_b, 0),
-        tl.minimum(tl.maximum(from_a * tl.load(g + 5), 0), 1),
-    )
+    beside = tl.load(g) + (dx*uy - dy*ux)
+    beyond = tl.minimum(from_a, 0) + tl.maximum(from_b, 0)
+    return beside, beyond, tl.minimum(tl.maximum(from_a*tl.load(g + 5), 0), 1)
 
 # %% ../nbs/02b_gpu.ipynb #c7667d5e
 @triton.jit
@@ -250,7 +254,8 @@ def _ink_and_rest(x):
     else: f = (k*.693359375 - x) + k*-2.1219444005469057e-4
     p = f*0 + 1
     for n in tl.static_range(14 if double else 8, 1, -1): p = p*f*(1/n) + 1
-    p *= f                                               # e^f - 1
+    # e^f - 1
+    p *= f
     # 2^-k, written straight into the exponent
     if double: s = ((1023 - k.to(tl.int64)) << 52).to(tl.float64, bitcast=True)
     else: s = ((127 - k.to(tl.int32)) << 23).to(tl.float32, bitcast=True)
@@ -268,12 +273,13 @@ def _ends_here(owner, k, end, n):
     return tl.load(owner + k + 1, k + 1 < end, -1) != n
 
 @_kernel
-def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W, C:
-    tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
+def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W,
+               C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
     "What shows through, and the image, 1 - that."
     tile, c = tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
-    P, d2 = tl.full([CP, TILE*TILE], 1, dy.dtype), tl.full([TILE*TILE], 1e30, dy.dtype)
+    P = tl.full([CP, TILE*TILE], 1, dy.dtype)
+    d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
     begin, end = tl.load(start + tile), tl.load(start + tile + 1)
     for k in range(begin, end):
         n = tl.load(owner + k)
@@ -284,54 +290,64 @@ def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W, 
             cover = tl.load(colour + n.to(tl.int64)*C + c, c < C, 0)[:, None]
             P *= _off_zero((1 - cover) + cover*rest[None, :])
             d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
-    q, on = ((b*C + c)*H*W)[:, None] + at[None, :], (c < C)[:, None] & inside[None, :]
+    q = ((b*C + c)*H*W)[:, None] + at[None, :]
+    on = (c < C)[:, None] & inside[None, :]
     tl.store(through + q, P, on)
     tl.store(image + q, 1 - P, on)
 
 # %% ../nbs/02b_gpu.ipynb #1b37920e
 @triton.jit
 def _nearer(g, k, dy, dx, d2, who, beside, beyond, t):
-    """The least d2 so far, the part it belongs to and `_nearest` of that, after part k at g; the
-    first where they tie.
+    """The least d2 so far, the part it belongs to and `_nearest` of that, after part k
+    at g; the first where they tie.
     """
     beside_k, beyond_k, t_k = _nearest(g, dy, dx)
     d2_k = beside_k*beside_k + beyond_k*beyond_k
     nearer = d2_k < d2
     return (
-        tl.where(nearer, d2_k, d2), tl.where(nearer, k, who), tl.where(nearer, beside_k, beside),
-        tl.where(nearer, beyond_k, beyond), tl.where(nearer, t_k, t),
+        tl.where(nearer, d2_k, d2), tl.where(nearer, k, who),
+        tl.where(nearer, beside_k, beside), tl.where(nearer, beyond_k, beyond),
+        tl.where(nearer, t_k, t),
     )
 
 @triton.jit
-def _to_ends(sums, order, parts, first, end, who, w, beside, beyond, t, WIDTH: tl.constexpr):
-    """Each part's sums (y, x) for its two ends, from the weights w of the pixels that are nearest
-    to it.
+def _to_ends(sums, order, parts, first, end, who, w, beside, beyond, t,
+             WIDTH: tl.constexpr):
+    """Each part's sums (y, x) for its two ends, from the weights w of the pixels that
+    are nearest to it.
     """
     for k in range(first, end):
         slot = tl.load(order + k)
-        uy, ux, row = tl.load(parts + 6*slot + 3), tl.load(parts + 6*slot + 4), sums + slot*WIDTH
+        uy, ux = tl.load(parts + 6*slot + 3), tl.load(parts + 6*slot + 4)
+        row = sums + slot*WIDTH
         wb = tl.where(who == k, w*t, 0)
         wa = tl.where(who == k, w, 0) - wb
         q, e = tl.sum(wa*beside), tl.sum(wa*beyond)
+        # turned back
         tl.store(row, e*uy - q*ux)
-        tl.store(row + 1, e*ux + q*uy)                  # turned back
+        tl.store(row + 1, e*ux + q*uy)
         q, e = tl.sum(wb*beside), tl.sum(wb*beyond)
         tl.store(row + 2, e*uy - q*ux)
         tl.store(row + 3, e*ux + q*uy)
 
 # %% ../nbs/02b_gpu.ipynb #7706fab4
 @_kernel
-def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad, sums, H, W, C:
-    tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
-    "Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2 and colour."
+def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad, sums,
+                        H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr,
+                        WIDTH: tl.constexpr):
+    """Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2 and
+    colour.
+    """
     tile, c = tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
-    q, on = ((b*C + c)*H*W)[:, None] + at[None, :], (c < C)[:, None] & inside[None, :]
+    q = ((b*C + c)*H*W)[:, None] + at[None, :]
+    on = (c < C)[:, None] & inside[None, :]
     GP = tl.load(grad + q, on, 0) * tl.load(through + q, on, 0)
     none = tl.full([TILE*TILE], 0, dy.dtype)
     d2, who, beside, beyond, t = none + 1e30, none.to(tl.int32) - 1, none, none, none
     begin, end = tl.load(start + tile), tl.load(start + tile + 1)
-    first = begin                                        # of this stroke's parts
+    # of this stroke's parts
+    first = begin
     for k in range(begin, end):
         n = tl.load(owner + k)
         d2, who, beside, beyond, t = _nearer(
@@ -351,9 +367,11 @@ def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad
 
 # %% ../nbs/02b_gpu.ipynb #0cd711aa
 @_kernel
-def _sum_rows(rows, start, out, WIDTH: tl.constexpr, WP: tl.constexpr, ROWS: tl.constexpr):
+def _sum_rows(rows, start, out, WIDTH: tl.constexpr, WP: tl.constexpr,
+              ROWS: tl.constexpr):
     "out[i] = rows[start[i]:start[i+1]].sum(0)"
-    i, c, r = tl.program_id(0).to(tl.int64), tl.arange(0, WP)[None, :], tl.arange(0, ROWS)[:, None]
+    i = tl.program_id(0).to(tl.int64)
+    c, r = tl.arange(0, WP)[None, :], tl.arange(0, ROWS)[:, None]
     begin, end = tl.load(start + i), tl.load(start + i + 1)
     total = tl.zeros([ROWS, WP], tl.float64)
     for k in range(begin, end, ROWS):
@@ -362,13 +380,15 @@ def _sum_rows(rows, start, out, WIDTH: tl.constexpr, WP: tl.constexpr, ROWS: tl.
 
 def _sums_of(rows, start):
     "The sums of the rows start[i] to start[i+1] of a table, in double precision."
-    out = torch.empty(len(start) - 1, rows.shape[1], dtype=torch.float64, device=rows.device)
-    _sum_rows[(len(out),)](
-        rows, start, out, WIDTH=rows.shape[1], WP=triton.next_power_of_2(rows.shape[1]), ROWS=16,
+    n, width = len(start) - 1, rows.shape[1]
+    out = torch.empty(n, width, dtype=torch.float64, device=rows.device)
+    _sum_rows[(n,)](
+        rows, start, out, WIDTH=width, WP=triton.next_power_of_2(width), ROWS=16,
         num_warps=1,
     )
     return out
 
+# %% ../nbs/02b_gpu.ipynb #gpu-add
 def _add_up(st, plan, sums):
     "The gradients by vertices, sigma2, colour and alpha, from the sums of all parts."
     C, dtype = plan.colour.shape[1], sums.dtype
@@ -385,12 +405,13 @@ def _add_up(st, plan, sums):
 
 # %% ../nbs/02b_gpu.ipynb #d954b1e9
 @_kernel
-def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W, C:
-    tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
+def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W,
+                 C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
     "Paint on image, which holds the background."
     tile, c = tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
-    q, on = ((b*C + c)*H*W)[:, None] + at[None, :], (c < C)[:, None] & inside[None, :]
+    q = ((b*C + c)*H*W)[:, None] + at[None, :]
+    on = (c < C)[:, None] & inside[None, :]
     layer, d2 = tl.load(image + q, on, 0), tl.full([TILE*TILE], 1e30, dy.dtype)
     begin, end = tl.load(start + tile), tl.load(start + tile + 1)
     for k in range(begin, end):
@@ -398,19 +419,19 @@ def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W, 
         beside, beyond, t = _nearest(parts + 6*tl.load(order + k), dy, dx)
         d2 = tl.minimum(d2, beside*beside + beyond*beyond)
         if _ends_here(owner, k, end, n):
-            a = _ink_and_rest(tl.minimum(d2*tl.load(scale + n), 80))[0] * tl.load(alpha + n)
-            layer += a[None, :] * (
-                tl.load(colour + n.to(tl.int64) * C + c, c < C, 0)[:, None] - layer
-            )
+            x = tl.minimum(d2*tl.load(scale + n), 80)
+            a = _ink_and_rest(x)[0] * tl.load(alpha + n)
+            own = tl.load(colour + n.to(tl.int64)*C + c, c < C, 0)[:, None]
+            layer += a[None, :] * (own - layer)
             d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
     tl.store(image + q, layer, on)
 
 # %% ../nbs/02b_gpu.ipynb #f8f68408
 @triton.jit
-def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, dx, TILE:
-    tl.constexpr):
-    """Write down what shows through the strokes above each stroke of a tile, at its first part;
-    what shows through all of them.
+def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, dx,
+               TILE: tl.constexpr):
+    """Write down what shows through the strokes above each stroke of a tile, at its
+    first part; what shows through all of them.
     """
     i = tl.arange(0, TILE*TILE)
     T, d2 = tl.full([TILE*TILE], 1, dy.dtype), tl.full([TILE*TILE], 1e30, dy.dtype)
@@ -421,16 +442,18 @@ def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, d
         d2 = tl.minimum(d2, beside*beside + beyond*beyond)
         if tl.load(owner + k - 1, k > begin, -1) != n:
             tl.store(above + (k - base).to(tl.int64)*(TILE*TILE) + i, T)
-            T *= 1 - _ink_and_rest(tl.minimum(d2*tl.load(scale + n), 80))[0] * tl.load(alpha + n)
+            x = tl.minimum(d2*tl.load(scale + n), 80)
+            T *= 1 - _ink_and_rest(x)[0] * tl.load(alpha + n)
             d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
     return T
 
 # %% ../nbs/02b_gpu.ipynb #c928979a
 @_kernel
-def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, image, grad, above, sums, first_tile, base, H, W, C:
-    tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
-    """Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2, colour and
-    alpha; image, the background on entry, receives its own.
+def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, image, grad,
+                          above, sums, first_tile, base, H, W, C: tl.constexpr,
+                          CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
+    """Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2, colour
+    and alpha; image, the background on entry, receives its own.
     """
     tile, c = first_tile + tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
@@ -489,25 +512,26 @@ def _groups(plan, size):
 # on the CPU, an operation at a time: TRITON_INTERPRET=1 was set
 INTERPRETED = not isinstance(_sum_rows, triton.JITFunction)
 
-def _blocks(C): return dict(C=C, CP=triton.next_power_of_2(C), TILE=TILE, num_warps=_WARPS)
+def _blocks(C):
+    "What is known when kernels are compiled for an image of C channels."
+    return dict(C=C, CP=triton.next_power_of_2(C), TILE=TILE, num_warps=_WARPS)
 
 def forward(
     st, # Strokes on a GPU; on the CPU where the kernels are interpreted
-)->tuple: # the image [B, C, H, W], and what backward needs besides: what shows through ink, or nothing for paint
-    "Draw."
+)->tuple: # the image [B, C, H, W], and what shows through ink (nothing for paint)
+    "Draw: the image, and what `backward` needs besides."
     with torch.cuda.device_of(st.vertices):
         plan = st.plan = _Plan(st)
-        if st.background is not None and not st.background.isfinite().all(): check_values(st)
-        lists, image = (
-            plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour,
-        ), st.canvas()
+        if st.background is not None:
+            if not st.background.isfinite().all(): check_values(st)
+        lists = plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour
+        image, grid = st.canvas(), (plan.tiles,)
+        known = _blocks(image.shape[1])
         if st.paint:
-            _paint_tiles[(plan.tiles,)](
-                *lists, plan.alpha, image, *st.size, **_blocks(image.shape[1])
-            )
+            _paint_tiles[grid](*lists, plan.alpha, image, *st.size, **known)
             return image, image.new_empty(0)
         through = torch.empty_like(image)
-        _ink_tiles[(plan.tiles,)](*lists, through, image, *st.size, **_blocks(image.shape[1]))
+        _ink_tiles[grid](*lists, through, image, *st.size, **known)
         return image, through
 
 # %% ../nbs/02b_gpu.ipynb #277a4630
@@ -515,8 +539,8 @@ def backward(
     st, # what was drawn
     through, # what forward gave besides the image
     grad, # [B, C, H, W] the loss's gradient by the image
-)->tuple: # its gradients by vertices, sigma2, colour, alpha and background, None for what was not given
-    "The gradients of what `forward` drew."
+)->tuple: # its gradients by vertices, sigma2, colour, alpha and background
+    "The gradients of what `forward` drew; None by what was not given."
     with torch.cuda.device_of(st.vertices):
         plan, grad, C = st.plan or _Plan(st), grad.contiguous(), st.colour.shape[1]
         lists, image = (
@@ -547,7 +571,7 @@ def compile_for(
     capability:int=80, # the kind of GPU: 75 Turing, 80 and 86 Ampere, 89 Ada, 90 Hopper
     dtype:torch.dtype=torch.float32, # of the vertices
     channels:int=3, # of the image
-)->dict: # kernels by name; asm holds each in every language on the way to machine code ('ptx', 'cubin')
+)->dict: # kernels by name; asm holds each in every language up to machine code
     "Compile every kernel for an NVIDIA GPU, which need not be here."
     if INTERPRETED:
         raise RuntimeError(
@@ -558,7 +582,11 @@ def compile_for(
     known = _blocks(channels) | dict(
         BLOCK=_BLOCK, WIDTH=channels + 6, WP=triton.next_power_of_2(channels + 6), ROWS=16
     )
-    for kernel in _count_tiles, _list_tiles, _ink_tiles, _ink_tiles_backward, _paint_tiles, _paint_tiles_backward, _sum_rows:
+    kernels = (
+        _count_tiles, _list_tiles, _ink_tiles, _ink_tiles_backward, _paint_tiles,
+        _paint_tiles_backward, _sum_rows,
+    )
+    for kernel in kernels:
         name, values = kernel.fn.__name__, {k: v for k, v in known.items() if k in kernel.arg_names}
         types = {
             k: 'i32' if k in _NUMBERS else '*' + _POINTERS.get(k, real) for k in kernel.arg_names

@@ -50,7 +50,9 @@ def save_all(
     transparent:bool=False, # no sheet of paper
     svg_width:float|str|None=None, # of the vectors' page, as for Scene.to_svg
 ):
-    "stem.png, stem.pdf and stem.svg; the vectors of paint [fitted](08_sharp.ipynb) to the picture."
+    """stem.png, stem.pdf and stem.svg; the vectors of paint [fitted](08_sharp.ipynb)
+    to the picture.
+    """
     scene.save_png(f'{stem}.png', transparent=transparent)
     save_vectors(scene, f'{stem}.pdf', transparent, svg_width)
 
@@ -98,19 +100,23 @@ def _regardless_of_case(stem): return unicodedata.normalize('NFC', stem).casefol
 
 # %% ../nbs/23_imageopt_command.ipynb #a3c81a53
 class _Results(Callback):
-    "NAME.png, .pdf, .svg and .safetensors, and a line for results.csv; nothing if the run fails."
+    """NAME.png, .pdf, .svg and .safetensors, and a line for results.csv; nothing if
+    the run fails.
+    """
     def __init__(self, folder, image, look):
         self.stem, self.image, self.look = Path(folder)/result_stem(image), image, look
     def before_fit(self, o): self.start = time.perf_counter()
     @torch.no_grad()
     def after_fit(self, o):
         if o.error: return
-        self.seconds, self.stopped = time.perf_counter() - self.start, o.stopped
+        self.seconds = time.perf_counter() - self.start
+        self.stopped = o.stopped
         save_all(o.scene, self.stem, **self.look)
         o.scene.save(f'{self.stem}.safetensors')
         self.row = dict(
             image=self.image, strokes=len(o.scene), iterations=o.iteration,
-            loss=min(o.history, default=math.nan), psnr=o.psnr(), seconds=round(self.seconds, 2),
+            loss=min(o.history, default=math.nan), psnr=o.psnr(),
+            seconds=round(self.seconds, 2),
         )
 
     def add(self):
@@ -251,14 +257,13 @@ def _each(files, folder, iters, show, checkpoint_steps, look, kwargs):
                 continue
             results = _Results(folder, f, look)
             path = folder/f'.{result_stem(f)}.checkpoint.safetensors'
-            imageopt(
-                image,
-                callbacks=[Progress(bar), results, Checkpoint(path, checkpoint_steps)],
-                **kwargs,
-            )
+            callbacks = [Progress(bar), results, Checkpoint(path, checkpoint_steps)]
+            imageopt(image, callbacks=callbacks, **kwargs)
             if results.stopped:
-                bar.write(f'{folder} holds all up to here: go on with --resume', file=sys.stderr)
+                said = f'{folder} holds all up to here: go on with --resume'
+                bar.write(said, file=sys.stderr)
                 return True
+            # the line is written after the files, and then the checkpoint goes
             results.add()
             path.unlink(missing_ok=True)
 

@@ -40,13 +40,14 @@ def _listen():
 
 # %% ../nbs/01b_jit.ipynb #7cebf151
 def _lenient(cache):
-    """A cache of numba's that compiles anew what cannot be read, and goes without what cannot be
-    written.
+    """A cache of numba's that compiles anew what cannot be read, and goes without what
+    cannot be written.
     """
     load, save = cache.load_overload, cache.save_overload
     def load_overload(*args):
         try: return load(*args)
-        except Exception: return None                    # a damaged file, or one of somebody else's
+        # a damaged file, or one of somebody else's
+        except Exception: return None
     def save_overload(*args):
         global _homeless
         try:
@@ -54,17 +55,18 @@ def _lenient(cache):
         except OSError as e:
             if not _homeless:
                 _say(
-                    f'compiled kernels cannot be kept ({e}): set NUMBA_CACHE_DIR to a folder that'
-                    ' can be written.'
+                    f'compiled kernels cannot be kept ({e}): set NUMBA_CACHE_DIR to a'
+                    ' folder that can be written.'
                 )
             _homeless = True
     cache.load_overload, cache.save_overload = load_overload, save_overload
 
+# %% ../nbs/01b_jit.ipynb #jit-dec
 def jit(
     **options, # of `numba.njit`
 )->Callable: # a decorator
-    """`numba.njit` that keeps compiled code on disk where there is a place, and leaves plain
-    Python where there is no numba.
+    """`numba.njit` that keeps compiled code on disk where there is a place, and leaves
+    plain Python where there is no numba.
     """
     def compiled(f):
         global _homeless

@@ -60,16 +60,18 @@ class Moment(NamedTuple):
     picture:Tensor=None # [C, H, W], if it was drawn anyway
 
     @torch.no_grad()
-    def draw(self)->Tensor: return self.scene.draw() if self.picture is None else self.picture
+    def draw(self)->Tensor:
+        return self.scene.draw() if self.picture is None else self.picture
 
 class _Record(Callback):
     "Keeps losses and moments of a run as they come."
     def __init__(self, run): self.run = weakref.proxy(run)
     def after_loss(self, o):
-        o.history.clear()                                       # it would grow for ever
-        self.run.curve.add(o.iteration, o.loss)
-        if self.run.past.wants(o.iteration):
-            self.run.past.add(o.iteration, Moment(o.iteration, o.loss, copy.deepcopy(o.scene)))
+        # it would grow for ever
+        o.history.clear()
+        i, past = o.iteration, self.run.past
+        self.run.curve.add(i, o.loss)
+        if past.wants(i): past.add(i, Moment(i, o.loss, copy.deepcopy(o.scene)))
 
 # %% ../nbs/21a_live_run.ipynb #9096029e
 # unless something else is asked for
@@ -139,12 +141,14 @@ def _loss_fn(loss, target):
     loss = loss_of(loss, len(target))
     return loss.to(target.device) if isinstance(loss, nn.Module) else loss
 
+# %% ../nbs/21a_live_run.ipynb #lr-reset
 @patch
 def reset(self:LiveRun):
     "Back to the start: the same random strokes, with the settings as they are now."
     s = _settings(self.sigma2, self.settings)
     loss, scene = _loss_fn(self.loss, self.target), first_scene(self.target, s)
-    optimiser = torch_optimiser(s.optimiser, s.betas)(parameter_groups(scene, s), lr=s.lr)
+    made = torch_optimiser(s.optimiser, s.betas)
+    optimiser = made(parameter_groups(scene, s), lr=s.lr)
     # colours may learn at a multiple of the places' rate
     self.rates = [g['lr']/s.lr for g in optimiser.param_groups]
     # for strokes that join later
@@ -153,21 +157,13 @@ def reset(self:LiveRun):
     self.o = ImageOptimiser(scene, self.target, loss, optimiser, [_Record(self)])
     self.held = None
 
+# %% ../nbs/21a_live_run.ipynb #lr-most
 @patch
 def _most(self:LiveRun, scene):
     "How many moments fit into `memory`; 100 are enough for a slider."
-    return int(
-        min(
-            max(
-                min(self.memory, 1e15)
-                // sum(p.numel() * p.element_size() for p in scene.parameters()),
-                2,
-            ),
-            100,
-        )
-    )
+    a_moment = sum(p.numel()*p.element_size() for p in scene.parameters())
+    return int(min(max(min(self.memory, 1e15)//a_moment, 2), 100))
 
-# %% ../nbs/21a_live_run.ipynb #085f5670
 @patch(as_prop=True)
 def iteration(self:LiveRun)->int:
     "How many steps it has made."
@@ -198,21 +194,27 @@ def look(self:LiveRun)->Moment:
 @patch
 def _resize(self:LiveRun, kind, n):
     "Bring the group of a kind to n strokes."
-    i, group = next((i, g) for i, g in enumerate(self.scene.groups) if g.kind == kind)
     # its number may be another's from now on
     self.held = None
+    groups = list(self.scene.groups)
+    i, group = next((i, g) for i, g in enumerate(groups) if g.kind == kind)
     k, s = n - len(group), _settings(self.sigma2, self.settings)
     kept = torch.arange(min(n, len(group)), device=self.device)
-    if k < 0: kept = removal_cost(self.scene, self.target, self.g)[i].argsort()[-k:].sort().values
+    if k < 0:
+        # those whose loss would cost least go
+        cost = removal_cost(self.scene, self.target, self.g)[i]
+        kept = cost.argsort()[-k:].sort().values
     k = max(k, 0)
     if s.start == 'edges':
         with torch.no_grad():
-            wrong = blur((self.scene.draw() - self.target).square().sum(0)[None, None], 2.)[0, 0]
-        params, colour = strokes_along(kind, k, self.target, wrong, self.g, crs_points=s.crs_points)
+            error = (self.scene.draw() - self.target).square().sum(0)
+            wrong = blur(error[None, None], 2.)[0, 0]
+        params, colour = strokes_along(
+            kind, k, self.target, wrong, self.g, crs_points=s.crs_points
+        )
     else:
-        params, colour = random_params(
-            kind, k, self.o.half.cpu(), self.g, s.crs_points
-        ), torch.rand(k, 3, generator=self.g)
+        params = random_params(kind, k, self.o.half.cpu(), self.g, s.crs_points)
+        colour = torch.rand(k, 3, generator=self.g)
     like = group.params.new_ones(k)
     regroup(
         self.o, group, kept, params=params, colour=colour,
@@ -223,8 +225,8 @@ def _resize(self:LiveRun, kind, n):
 # %% ../nbs/21a_live_run.ipynb #addc8fae
 @patch
 def set(self:LiveRun,
-    # sigma2, lr, loss, compose, or how many lines, points, beziers, crs (of kinds that are
-    # there)
+    # sigma2, lr, loss, compose, or how many lines, points, beziers, crs (of kinds that
+    # are there)
     **changes,
 ):
     "New settings from the next step on; all of them, or none if one of them is wrong."
@@ -233,41 +235,43 @@ def set(self:LiveRun,
     for k, v in changes.items():
         if k not in allowed:
             raise ValueError(
-                f"{k} cannot be changed on the way: expected one of {', '.join(allowed)}"
+                f"{k} cannot be changed on the way: expected one of"
+                f" {', '.join(allowed)}"
             )
-        if k in kinds: whole_number(v, k)                           # one stroke of each kind stays
+        # one stroke of each kind stays
+        if k in kinds: whole_number(v, k)
     sigma2 = changes.get('sigma2', self.sigma2)
-    settings = self.settings | {k: v for k, v in changes.items() if k not in ('sigma2', 'loss')}
+    fields = {k: v for k, v in changes.items() if k not in ('sigma2', 'loss')}
+    settings = self.settings | fields
     s = _settings(sigma2, settings)
     check_counts(s.crs_points, sigma2, **{k: settings[k] for k in kinds})
-    loss = _loss_fn(changes['loss'], self.target) if 'loss' in changes else self.o.loss_fn
+    loss = self.o.loss_fn
+    if 'loss' in changes: loss = _loss_fn(changes['loss'], self.target)
     # nothing is wrong
-    self.sigma2, self.settings, self.loss, self.o.loss_fn, self.scene.compose = (
-        sigma2, settings, changes.get('loss', self.loss), loss, s.compose,
-    )
+    self.sigma2, self.settings = sigma2, settings
+    self.loss, self.o.loss_fn = changes.get('loss', self.loss), loss
+    self.scene.compose = s.compose
     with torch.no_grad():
         for g in self.scene.groups: g.sigma2.fill_(sigma2 * self.scene.pitch**2)
-    for g, rate in zip(self.o.optimiser.param_groups, self.rates): g['lr'] = s.lr*rate
+    for g, rate in zip(self.o.optimiser.param_groups, self.rates):
+        g['lr'] = s.lr*rate
     with torch_threads(1):
         for k in changes:
             if k in kinds: self._resize(kinds[k], changes[k])
     made = [(self.iteration, change_in_words(k, v)) for k, v in changes.items()]
     self.marks = [*self.marks, *made][-12:]
 
-# %% ../nbs/21a_live_run.ipynb #addc8fb0
+# %% ../nbs/21a_live_run.ipynb #lr-words
 def change_in_words(
     name:str, # of a setting
     value, # what it is now
 )->str:
     "A change of a setting, in few words."
     if name == 'loss': return value if isinstance(value, str) else type(value).__name__
+    if name == 'compose': return value
     # as the control says it
     if name == 'sigma2': return f'width {value**.5:.3g}'
-    return (
-        value
-        if name == 'compose'
-        else f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
-    )
+    return f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
 
 # %% ../nbs/21a_live_run.ipynb #hold0003
 @patch
@@ -358,8 +362,8 @@ class Runner:
     "Drives a run (`step`, `look`, `reset`, `set`, `iteration`) in a thread of its own."
     def __init__(self,
         run, # from here on, only the thread touches it
-        # called in the thread without arguments when there is something new to see: after
-        # each request, and fps times a second
+        # called in the thread without arguments when there is something new to see:
+        # after each request, and fps times a second
         show=None,
         fps:float=15., # how often to show a run that goes on
         # a start ends after so many iterations, so that a forgotten one does not go on
@@ -368,9 +372,8 @@ class Runner:
     ):
         for k, v in dict(fps=fps, iters=iters).items():
             if not v > 0: raise ValueError(f"{k} {v} must be above 0")
-        self.run, self.show, self.fps, self.iters, self.until, self.due = (
-            run, show, fps, iters, 0, 0.0,
-        )
+        self.run, self.show, self.fps, self.iters = run, show, fps, iters
+        self.until, self.due = 0, 0.
         self.running = self.closed = False
         # what went wrong since the last request that went well; the last Moment seen
         self.error = self.latest = None
@@ -384,21 +387,18 @@ class Runner:
             if self.closed: raise RuntimeError("this run is closed: make a new one")
             self._asked.append((f, future))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name='dsketch-live', daemon=True)
+                self._thread = threading.Thread(
+                    target=self._work, name='dsketch-live', daemon=True
+                )
                 self._thread.start()
         return future
 
+    # 'getting ready' (before the first look), 'running', 'paused' or 'closed'
     @property
-    def state(self)->str: # 'getting ready' (before the first look), 'running', 'paused' or 'closed'
-        return (
-            'closed'
-            if self.closed
-            else (
-                'running'
-                if self.running
-                else 'paused' if self.latest or self.error else 'getting ready'
-            )
-        )
+    def state(self)->str:
+        if self.closed: return 'closed'
+        if self.running: return 'running'
+        return 'paused' if self.latest or self.error else 'getting ready'
 
 # %% ../nbs/21a_live_run.ipynb #9129dcfb
 @patch
@@ -445,7 +445,8 @@ def _publish(self:Runner):
 @patch
 def start(self:Runner, iters:int=None)->Future:
     "Go on until paused, or for `iters` iterations."
-    def go(): self.running, self.until = True, self.run.iteration + (iters or self.iters)
+    def go():
+        self.running, self.until = True, self.run.iteration + (iters or self.iters)
     return self.do(go)
 
 @patch

@@ -20,11 +20,12 @@ from numba.np.arrayobj import make_array
 from .jit import jit
 
 # %% ../nbs/01c_simd.ipynb #9075691d
-LANES = 8 # float32 fills a 256-bit register
+# float32 fills a 256-bit register
+LANES = 8
 
 class Lanes(types.Type):
-    """Eight numbers, or eight truth values, that go through every operation together; in compiled
-    code only.
+    """Eight numbers, or eight truth values, that go through every operation together;
+    in compiled code only.
     """
     def __init__(self, dtype):
         self.dtype = dtype
@@ -33,8 +34,10 @@ class Lanes(types.Type):
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm, lanes):
-        super().__init__(dmm, lanes, ir.VectorType(dmm.lookup(lanes.dtype).get_value_type(), LANES))
+        number = dmm.lookup(lanes.dtype).get_value_type()
+        super().__init__(dmm, lanes, ir.VectorType(number, LANES))
 
+# %% ../nbs/01c_simd.ipynb #lane-wide
 def _vector(context, lanes): return context.get_value_type(lanes)
 
 def _widen(context, builder, x, kind, lanes):
@@ -49,8 +52,8 @@ def _widen(context, builder, x, kind, lanes):
 
 # %% ../nbs/01c_simd.ipynb #78737045
 def _teach(op, build, result=None, arity=2):
-    """Give operator or function `op` a meaning for lanes: build(builder, *vectors); result is the
-    type of its lanes, else theirs.
+    """Give operator or function `op` a meaning for lanes: build(builder, *vectors);
+    result is the type of its lanes, else theirs.
     """
     @infer_global(op)
     class Lanewise(AbstractTemplate):
@@ -62,13 +65,15 @@ def _teach(op, build, result=None, arity=2):
             return signature(Lanes(result) if result else lanes, *args)
     def lower(context, builder, sig, args):
         lanes = next(a for a in sig.args if isinstance(a, Lanes))
-        return build(
-            builder, *(_widen(context, builder, x, kind, lanes) for x, kind in zip(args, sig.args))
+        vectors = (
+            _widen(context, builder, x, kind, lanes) for x, kind in zip(args, sig.args)
         )
+        return build(builder, *vectors)
     two = (Lanes, Lanes), (Lanes, types.Number), (types.Number, Lanes)
     for kinds in ((Lanes,),) if arity == 1 else two:
         lower_builtin(op, *kinds)(lower)
 
+# %% ../nbs/01c_simd.ipynb #lane-llvm
 def _llvm(name):
     return lambda builder, x: builder.call(
         cgutils.get_or_insert_function(
@@ -79,6 +84,7 @@ def _llvm(name):
         [x],
     )
 
+# %% ../nbs/01c_simd.ipynb #lane-ops
 for _op in operator.add, operator.iadd: _teach(_op, lambda b, x, y: b.fadd(x, y))
 for _op in operator.mul, operator.imul: _teach(_op, lambda b, x, y: b.fmul(x, y))
 _teach(operator.sub, lambda b, x, y: b.fsub(x, y))
@@ -96,11 +102,13 @@ _teach(math.floor, _llvm('floor'), arity=1)
 def where(typingctx, mask, x, y):
     "x in the lanes where mask holds, y elsewhere; one of the two may be a number."
     lanes = x if isinstance(x, Lanes) else y
-    return lanes(mask, x, y), lambda context, builder, sig, args: builder.select(
-        args[0],
-        *(_widen(context, builder, v, kind, lanes) for v, kind in zip(args[1:], sig.args[1:])),
-    )
+    def build(context, builder, sig, args):
+        both = zip(args[1:], sig.args[1:])
+        both = [_widen(context, builder, v, kind, lanes) for v, kind in both]
+        return builder.select(args[0], *both)
+    return lanes(mask, x, y), build
 
+# %% ../nbs/01c_simd.ipynb #lane-in
 @intrinsic
 def lanes(typingctx, like, x):
     "The number x in every lane, as numbers of the type of the array `like`."
@@ -123,6 +131,7 @@ def some(typingctx, mask):
         '!=', builder.bitcast(args[0], byte), byte(0)
     )
 
+# %% ../nbs/01c_simd.ipynb #lane-total
 @intrinsic
 def total(typingctx, x):
     "The sum of the lanes: halves added to halves, in an order that never changes."
@@ -130,8 +139,11 @@ def total(typingctx, x):
         v, n, i32 = args[0], LANES, ir.IntType(32)
         while n > 1:
             n //= 2
-            low, high = (ir.Constant(ir.VectorType(i32, n), list(range(o, o + n))) for o in (0, n))
-            v = builder.fadd(builder.shuffle_vector(v, v, low), builder.shuffle_vector(v, v, high))
+            index = ir.VectorType(i32, n)
+            low, high = (ir.Constant(index, list(range(o, o + n))) for o in (0, n))
+            v = builder.fadd(
+                builder.shuffle_vector(v, v, low), builder.shuffle_vector(v, v, high)
+            )
         return builder.extract_element(v, ir.Constant(i32, 0))
     return x.dtype(x), build
 
@@ -159,8 +171,8 @@ def _store(typingctx, array, i, x):
     return types.void(array, types.intp, Lanes(array.dtype)), build
 
 # %% ../nbs/01c_simd.ipynb #7610b234
-# 'contract' joins a product and a sum into one instruction; nothing else is reordered, so that
-# results do not depend on the compiler's mood
+# 'contract' joins a product and a sum into one instruction; nothing else is reordered,
+# so that every compiler gives the same results
 jit_kernel = partial(jit, nogil=True, error_model='numpy', fastmath={'contract'})
 
 @jit_kernel(forceinline=True)
@@ -180,31 +192,34 @@ def store(array, i, x):
 def two_to_minus(typingctx, k):
     "2^-k for lanes of whole numbers k."
     def build(context, builder, sig, args):
-        bits, mantissa, bias = (32, 23, 127) if k.dtype == types.float32 else (64, 52, 1023)
+        single = k.dtype == types.float32
+        bits, mantissa, bias = (32, 23, 127) if single else (64, 52, 1023)
         whole = ir.VectorType(ir.IntType(bits), LANES)
         number = lambda n: ir.Constant(whole, [n]*LANES)
         exponent = builder.sub(number(bias), builder.fptosi(args[0], whole))
-        return builder.bitcast(builder.shl(exponent, number(mantissa)), _vector(context, k))
+        power = builder.shl(exponent, number(mantissa))
+        return builder.bitcast(power, _vector(context, k))
     return k(k), build
 
-def ink_and_rest(x): "exp(-x) and 1 - exp(-x) of lanes 0 <= x <= 40; compiled code only."
+# %% ../nbs/01c_simd.ipynb #lane-exp
+def ink_and_rest(x):
+    "exp(-x) and 1 - exp(-x) of lanes 0 <= x <= 40; compiled code only."
 
 @overload(ink_and_rest)
 def _(x):
-    # the first bits of ln 2: k*high is exact
-    degree, high = (7, .693359375) if x.dtype == types.float32 else (13, 6.93147180369123816490e-01)
-    series, low, log2e = (
-        tuple(1 / math.factorial(n) for n in range(degree, 1, -1)),
-        math.log(2) - high,
-        1 / math.log(2),
-    )
+    # ln 2 is high + low; high has so few bits that k*high is exact
+    if x.dtype == types.float32: degree, high = 7, .693359375
+    else: degree, high = 13, 6.93147180369123816490e-01
+    low, log2e = math.log(2) - high, 1/math.log(2)
     if x.dtype == types.float64: low = 1.90821492927058770002e-10
+    series = tuple(1/math.factorial(n) for n in range(degree, 1, -1))
     def ink_and_rest(x):
         k = math.floor(x*log2e + .5)
         f = (k*high - x) + k*low
         p = f*0
         for c in series: p = p*f + c
-        p = f + f*f*p                                    # e^f - 1
+        # e^f - 1
+        p = f + f*f*p
         s = two_to_minus(k)
         return s + s*p, (1 - s) - s*p
     return ink_and_rest

@@ -20,15 +20,17 @@ from .areas import RULES
 from .raster import pixel_pitch
 
 # %% ../nbs/01e_strokes.ipynb #99932260
-# for compiled code, which is imported when it is first used: PyTorch's own may be turned down by
-# then
+# for compiled code, which is imported when it is first used: PyTorch's own may be turned down
+# by then
 THREADS = max(torch.get_num_threads(), 1)
 
+# %% ../nbs/01e_strokes.ipynb #strk-cls
 @dataclass
 class Strokes:
     "Every stroke of a batch of images as ragged polylines: the input of each backend."
     vertices:Tensor # [V, 2] in grid units, (row, col)
-    offsets:Tensor # [N+1] whole numbers: stroke n has the vertices offsets[n] to offsets[n+1]
+    # [N+1] whole numbers: stroke n has the vertices offsets[n] to offsets[n+1]
+    offsets:Tensor
     image:Tensor # [N] whole numbers: the image that each stroke is drawn on
     sigma2:Tensor # [N] squared grid units
     colour:Tensor # [N, C] the coverage of each channel for ink, the colour for paint
@@ -37,9 +39,12 @@ class Strokes:
     size:tuple # (height, width) in pixels
     batch:int # B, the number of images
     pitch:float # grid units from one pixel to the next
-    plan:object=None # what a backend found out on the way forward and needs on the way back
-    fill:Tensor=None # [N] 0 a stroke, 1 filled by nonzero, 2 by evenodd; None where all are strokes
-    paths:Tensor=None # [N+1] with fill: path n has the outlines paths[n] to paths[n+1] of offsets
+    # what a backend found out on the way forward and needs on the way back
+    plan:object=None
+    # [N] 0 a stroke, 1 filled by nonzero, 2 by evenodd; None where all are strokes
+    fill:Tensor=None
+    # [N+1] with fill: path n has the outlines paths[n] to paths[n+1] of offsets
+    paths:Tensor=None
 
     @property
     def paint(self): return self.alpha is not None
@@ -47,7 +52,8 @@ class Strokes:
     def canvas(self)->Tensor: # [B, C, H, W]
         "A new image of what lies under paint: the background, or nothing."
         new = self.vertices.new_empty(self.batch, self.colour.shape[1], *self.size)
-        return new.zero_() if self.background is None else new.copy_(self.background.detach())
+        if self.background is None: return new.zero_()
+        return new.copy_(self.background.detach())
 
     @property
     def learned(self): # tensors and None
@@ -55,9 +61,14 @@ class Strokes:
         return self.vertices, self.sigma2, self.colour, self.alpha, self.background
 
     def of(self, vertices, sigma2, colour, alpha, background, *index):
-        "The same strokes of other tensors: those of `learned`, and offsets and image where given."
-        new = dict(zip(('offsets', 'image'), index), sigma2=sigma2, colour=colour, alpha=alpha)
-        return replace(self, vertices=vertices, background=background, plan=None, **new)
+        """The same strokes of other tensors: those of `learned`, and offsets and image
+        where given.
+        """
+        index = dict(zip(('offsets', 'image'), index))
+        return replace(
+            self, vertices=vertices, sigma2=sigma2, colour=colour, alpha=alpha,
+            background=background, plan=None, **index,
+        )
 
 # %% ../nbs/01e_strokes.ipynb #21f7229a
 def transformed()->bool:
@@ -97,39 +108,45 @@ def check_ragged(vertices, offsets, image, batch):
     rises = offsets.dim() == 1 and len(offsets) and not (offsets.diff() < 1).any()
     if not rises or offsets[0] != 0 or offsets[-1] != len(vertices):
         raise ValueError(
-            f"offsets must rise from 0 to the {len(vertices)} vertices with at least 1 vertex a"
-            " stroke: pass [0, end of stroke 0, end of stroke 1, ...]"
+            f"offsets must rise from 0 to the {len(vertices)} vertices with at least 1"
+            " vertex a stroke: pass [0, end of stroke 0, end of stroke 1, ...]"
         )
     n = len(offsets) - 1
-    if image.shape != (n,) or (n and not 0 <= int(image.min()) <= int(image.max()) < batch):
+    fits = image.shape == (n,)
+    if not fits or (n and not 0 <= int(image.min()) <= int(image.max()) < batch):
         raise ValueError(
-            f"image must hold a number from 0 to {batch-1} for each of {n} strokes: pass batch= for"
-            " more images"
+            f"image must hold a number from 0 to {batch-1} for each of {n} strokes:"
+            " pass batch= for more images"
         )
 
+# %% ../nbs/01e_strokes.ipynb #strk-idx
 def _index(x, device):
     "`x` as whole numbers that autograd can hold on to."
     x = torch.as_tensor(x, device=device).long().contiguous()
     if torch.compiler.is_compiling() or not x.is_inference(): return x
     with torch.inference_mode(False): return x.clone()
 
+# %% ../nbs/01e_strokes.ipynb #strk-rag
 def _ragged(vertices, offsets, image, batch):
-    """Vertices [V, 2], offsets, image, and the leading shape of the answer, from either form of
-    input.
+    """Vertices [V, 2], offsets, image, and the leading shape of the answer, from either
+    form of input.
     """
     if offsets is None:
         *lead, n, k, _ = vertices.shape
         b = math.prod(lead)
         if k == 0:
-            raise ValueError("vertices has strokes of 0 vertices: a point needs 1, a segment 2")
+            raise ValueError(
+                "vertices has strokes of 0 vertices: a point needs 1, a segment 2"
+            )
         vertices = vertices.reshape(-1, 2)
-        return (
-            vertices, _once(_even, b * n, k, vertices), _once(_owner, b, n, vertices), lead,
-            (*lead, n),
-        )
+        # 0, k, 2k, ..., and each image's number n times
+        offsets = _once(_even, b*n, k, vertices)
+        image = _once(_owner, b, n, vertices)
+        return vertices, offsets, image, lead, (*lead, n)
     offsets, b = _index(offsets, vertices.device), 1 if batch is None else batch
     n = max(offsets.numel() - 1, 0)
-    image = _owner(1, n, vertices.device) if image is None else _index(image, vertices.device)
+    if image is None: image = _owner(1, n, vertices.device)
+    else: image = _index(image, vertices.device)
     if not unseen(vertices): check_ragged(vertices, offsets, image, b)
     return vertices, offsets, image, [b], (n,)
 
@@ -137,21 +154,22 @@ def _ragged(vertices, offsets, image, batch):
 COMPOSE = ('softor', 'ink', 'paint')
 
 def _spread(x, name, lead, tail, like):
-    """`x` as a tensor of shape [prod(lead), *tail], from a number or anything that broadcasts to
-    [*lead, *tail].
+    """`x` as a tensor of shape [prod(lead), *tail], from a number or anything that
+    broadcasts to [*lead, *tail].
     """
     if isinstance(x, (int, float)): return like.new_full((math.prod(lead), *tail), x)
     if not isinstance(x, Tensor): x = _as_tensor(x, name, like)
     if x.device != like.device:
         raise ValueError(
-            f"{name} is on {x.device} and vertices on {like.device}: move one with .to()"
+            f"{name} is on {x.device} and vertices on {like.device}: move one with"
+            " .to()"
         )
     try:
         x = x.to(like.dtype).expand(*lead, *tail)
     except RuntimeError:
         raise ValueError(
-            f"{name} of shape {tuple(x.shape)} does not fit {(*lead, *tail)}: pass a number or one"
-            " value a stroke"
+            f"{name} of shape {tuple(x.shape)} does not fit {(*lead, *tail)}: pass a"
+            " number or one value a stroke"
         ) from None
     return x.reshape(-1, *tail)
 
@@ -325,8 +343,8 @@ def _filled(fill, paths, per_stroke, device):
 # %% ../nbs/01e_strokes.ipynb #7ff6bdbc
 def as_strokes(
     # as for draw
-    vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch, pitch,
-    fill=None, paths=None,
+    vertices, size, sigma2, colour, alpha, compose, background, offsets, image, batch,
+    pitch, fill=None, paths=None,
 )->tuple: # Strokes, and the leading axes of the answer
     "What `draw` was asked for, checked, as the input of a backend."
     size = _whole_size(size)
@@ -336,7 +354,8 @@ def as_strokes(
     grouped = paths is not None
     if grouped: _check_grouped(fill, offsets, batch)
     given, image = image, None if grouped else image
-    vertices, offsets, image, lead, per_stroke = _ragged(vertices, offsets, image, batch)
+    ragged = _ragged(vertices, offsets, image, batch)
+    vertices, offsets, image, lead, per_stroke = ragged
     if grouped: paths, image, per_stroke = _grouped(paths, given, offsets, lead[0])
     fill, paths = _filled(fill, paths, per_stroke, vertices.device)
     one = partial(_spread, like=vertices)
@@ -346,7 +365,8 @@ def as_strokes(
     else:
         colour = _as_tensor(colour, 'colour', vertices)
         colour = one(colour, 'colour', per_stroke, colour.shape[-1:] or (1,))
-    if compose == 'paint': alpha = vertices.new_ones(len(image)) if alpha is None else alpha
+    if compose == 'paint':
+        if alpha is None: alpha = vertices.new_ones(len(image))
     elif alpha is not None:
         if not unseen(alpha): check_finite('alpha', alpha)
         colour, alpha = colour * alpha[:, None], None
@@ -359,10 +379,6 @@ def as_strokes(
         raise ValueError(
             f"pitch {pitch} must be above 0: leave it out for {pixel_pitch(*size):.4g}"
         )
-    return (
-        Strokes(
-            vertices, offsets, image, sigma2, colour, alpha, background, size, math.prod(lead),
-            pitch, fill=fill, paths=paths,
-        ),
-        lead,
-    )
+    st = Strokes(vertices, offsets, image, sigma2, colour, alpha, background, size,
+                 math.prod(lead), pitch, fill=fill, paths=paths)
+    return st, lead
