@@ -449,9 +449,8 @@ def barlow_twins_loss(
     that agree, each feature for itself."""
     if len(images) < 2:
         raise ValueError(
-            """Barlow Twins compares the images of a batch: it needs two or more, so
-            choose a larger"""
-            " barlow_batch_size"
+            "Barlow Twins compares the images of a batch: it needs two or more, so"
+            " choose a larger barlow_batch_size"
         )
     terms = barlow_loss(
         model.features(view(images)), model.features(view(images)), weight
