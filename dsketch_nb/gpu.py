@@ -53,10 +53,8 @@ def _segments(px, reach, offsets, stroke, v, inside, H, W, TILE: tl.constexpr):
         & (tl.maximum(ax, bx) + R >= 0)
         & (tl.minimum(ax, bx) - R <= W - 1)
     )
-    top, bottom = (
-        tl.where(real, y0, 0).to(tl.int32) // TILE,
-        tl.where(real, y1 + TILE, 0).to(tl.int32) // TILE,
-    )
+    top = tl.where(real, y0, 0).to(tl.int32) // TILE
+    bottom = tl.where(real, y1 + TILE, 0).to(tl.int32) // TILE
     return n, ay, ax, by, bx, R, top, bottom
 
 # %% ../nbs/02b_gpu.ipynb #66dd27a5
@@ -165,12 +163,7 @@ def _scale(st):
     "pitch^2 / sigma2 of each stroke; NaN where it cannot be drawn."
     sigma2, (least, most, far) = st.sigma2.detach(), number_bounds(st.vertices.dtype)
     scale = st.pitch*st.pitch / sigma2
-    drawn = (
-        (least <= sigma2)
-        & (sigma2 <= most)
-        & (1 / most <= scale)
-        & (scale <= 1 / least)
-    )
+    drawn = (least <= sigma2) & (sigma2 <= most) & (1/most <= scale) & (scale <= 1/least)
     if st.pitch > 1: drawn = drawn & (st.vertices.detach().abs().max() < far)
     return torch.where(drawn, scale, torch.nan)
 
