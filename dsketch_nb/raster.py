@@ -119,7 +119,7 @@ def exp(
     d2:Tensor, # [*, N, *S] squared distances
     sigma2:float|Tensor, # squared width, squared grid units: a number or [*, N]
 )->Tensor: # as d2: 1 on the stroke, falling to 0
-    "exp(-d2/sigma2), the usual relaxation: smooth, soon gone (Mihai & Hare 2021)."
+    "exp(-d2/sigma2), the usual relaxation: smooth, nearly 0 from 3 sigma on."
     return torch.exp(-_in_sigmas(d2, sigma2))
 
 # %% ../nbs/00_raster.ipynb #95475de6
@@ -140,7 +140,7 @@ def nearest_neighbour(
 
 # %% ../nbs/00_raster.ipynb #7823ac16
 def softor(
-    r:Tensor, # rasters in [0, 1], one stroke an index of dim
+    r:Tensor, # rasters in [0, 1], dim counts the strokes
     dim:int=1, # the axis of strokes
     keepdim:bool=False, # keep that axis, with length 1
 )->Tensor: # r without dim, in [0, 1]
@@ -149,7 +149,7 @@ def softor(
 
 # %% ../nbs/00_raster.ipynb #93120298
 def smoothmax(
-    r:Tensor, # rasters, one stroke an index of dim
+    r:Tensor, # rasters, dim counts the strokes
     dim:int=1, # the axis of strokes
     temperature:float=.05, # towards 0 the maximum, towards infinity the mean
     keepdim:bool=False, # keep that axis, with length 1
@@ -164,7 +164,7 @@ def smoothmax(
 
 # %% ../nbs/00_raster.ipynb #5add540f
 def over(
-    r:Tensor, # opacities in [0, 1], one stroke an index of dim, later strokes on top
+    r:Tensor, # opacities in [0, 1], dim counts the strokes, later strokes on top
     colour:Tensor=None, # broadcast against r, as [*, N, C, 1, 1]; None is 1
     dim:int=1, # the axis of strokes
     keepdim:bool=False, # keep that axis, with length 1
@@ -181,7 +181,7 @@ def over(
 
 # %% ../nbs/00_raster.ipynb #843ff27e
 def over_recursive(
-    r:Tensor, # opacities in [0, 1], one stroke an index of dim, later strokes on top
+    r:Tensor, # opacities in [0, 1], dim counts the strokes, later strokes on top
     colour:Tensor=None, # what each stroke shows, broadcast against r; None is 1
     dim:int=1, # the axis of strokes
     keepdim:bool=False, # keep that axis, with length 1
