@@ -236,8 +236,8 @@ def _follow(self:LiveOptimiser, name):
 def _scrub(self:LiveOptimiser, change):
     "Look back: 0 is the start, 100 is now. A run goes on meanwhile."
     kept, at = self.run.past.kept, change['new']
-    self.pinned = None
-    if kept and at < 100: self.pinned = kept[round(at / 99 * (len(kept) - 1))][1]
+    last = len(kept) - 1
+    self.pinned = kept[round(at / 99 * last)][1] if kept and at < 100 else None
     if self.runner.latest: self.refresh()
 
 # %% ../nbs/22_live.ipynb #0e23e68b
@@ -257,9 +257,8 @@ def refresh(self:LiveOptimiser):
         self.buttons['pause'].disabled = not r.running
         if m is None: return
         picture, now = m.draw(), r.latest
-        self.scrubber.says = 'now'
-        if self.pinned:
-            self.scrubber.says = f'iteration {m.iteration} of {now.iteration}'
+        then = f'iteration {m.iteration} of {now.iteration}'
+        self.scrubber.says = then if self.pinned else 'now'
         error = (picture - self.run.target).square().mean().item()
         self.caption.value = (
             f'<div style="line-height: 1.4">iteration {m.iteration}, loss {m.loss:.4g},'
