@@ -15,9 +15,9 @@ from dsketch_nb.scene import Scene
 
 STATIC = Path(widgets.__file__).parent/'static'
 
-@pytest.fixture(scope='module')
-def js(browser):
-    "Ask the browser: js(body of an async function of `engine` and `data`, data)."
+@pytest.fixture(scope='module', params=['JavaScript', 'WebAssembly'])
+def js(browser, request):
+    "Ask the browser: js(body of an async function of `engine` and `data`, data). Once with the loops in JavaScript, once with the compiled ones."
     context = browser.new_context()
     context.set_offline(True)
     page, wrong = watched(context)
@@ -25,6 +25,7 @@ def js(browser):
     page.goto('http://page.test/')
     source = (STATIC/'engine.js').read_text(encoding='utf-8')
     page.evaluate("async source => { window.engine = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))); }", source)
+    assert page.evaluate('wanted => window.engine.compiled(wanted)', request.param == 'WebAssembly') == (request.param == 'WebAssembly')
     yield lambda body, data=None: page.evaluate(f'async data => {{ const engine = window.engine; {body} }}', data)
     assert not wrong
     context.close()
