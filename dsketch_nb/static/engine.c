@@ -12,7 +12,7 @@ typedef float near4 __attribute__((vector_size(16), aligned(4)));     // four fl
 #define ALWAYS static inline __attribute__((always_inline))
 #define NEVER static __attribute__((noinline))
 #define EXPORT __attribute__((visibility("default")))
-#define MOST 60.f
+#define MOST 40.f
 
 ALWAYS f4 all(float x) { return (f4){x, x, x, x}; }
 ALWAYS f4 least(f4 a, f4 b) { return __builtin_wasm_pmin_f32x4(a, b); }
@@ -22,11 +22,12 @@ ALWAYS double min(double a, double b) { return a < b ? a : b; }
 ALWAYS double max(double a, double b) { return a > b ? a : b; }
 ALWAYS double clamp(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 
-// 2^-x for x >= 0, to 2e-7 of itself: the whole part as bits of the exponent, the rest, -1/2 to 1/2, by a polynomial.
+// 2^-x for x >= 0, to 2e-7 of itself: the whole part as bits of the exponent, the rest, -1/2 to 1/2, by a polynomial. Above 40,
+// which is out of reach, it is 2^-40: products of smaller ones are numbers that processors are slow with.
 ALWAYS f4 half(f4 x) {
-  x = least(x, all(120.f));
+  x = least(x, all(MOST));
   f4 z = 12582912.f - x, f = x + (z - 12582912.f);                     // the low bits of z are -x, rounded
-  f4 p = 1.f - f * (.693146978f - f * (.240222421f - f * (.0555073374f - f * (.00967151267f - f * .00132647268f))));
+  f4 g = f * f, p = (1.f - f * .693146978f) + g * ((.240222421f - f * .0555073374f) + g * (.00967151267f - f * .00132647268f));
   return (f4)((i4)p + ((i4)z << 23));
 }
 
@@ -170,7 +171,7 @@ static double plan(int keep) {
     if (fours > room) room = fours;
     if (!keep) fours = 0;
   }
-  if (!(under = take(48ull * room)) || (some && (!(x = take(16ull * room)) || !(who = take(16ull * room))))) return -1;
+  if (!(under = take(64ull * room)) || (some && (!(x = take(16ull * room)) || !(who = take(16ull * room))))) return -1;
   return pairs;
 }
 
@@ -229,32 +230,29 @@ static void distances(int n) {
   }
 }
 
-// Ink is paint, too: black, each channel with an opacity of its own, which is a k.
-#define BRUSH(n) \
-  const double *m = mix + 4 * n, by = unit(n); \
-  f4 c0 = all(paint ? m[0] : 0), c1 = all(paint ? m[1] : 0), c2 = all(paint ? m[2] : 0); \
-  f4 k0 = all(paint ? 1 : 1 - m[0]), k1 = all(paint ? 1 : 1 - m[1]), k2 = all(paint ? 1 : 1 - m[2])
-
-ALWAYS void lay(int n, int alone) {
-  BRUSH(n);
+// Ink is paint, too: black, each channel with an opacity of its own, which is a k. Of each pair four numbers are kept: r, and how
+// far what lies under it is from c in each channel. `alone` (one segment) and `painted` are known where this is compiled.
+ALWAYS void lay(int n, int alone, int painted) {
   const Segment *s = segments + FIRST(n);
-  k0 *= (float)m[3];
-  k1 *= (float)m[3];
-  k2 *= (float)m[3];
+  const double *m = mix + 4 * n;
+  f4 c0 = all(painted ? m[0] : 0), c1 = all(painted ? m[1] : 0), c2 = all(painted ? m[2] : 0), a = all(m[3]);
+  f4 k0 = all(1 - m[0]), k1 = all(1 - m[1]), k2 = all(1 - m[2]);
   for (int q = firstRow[n], y = top[n]; q < firstRow[n + 1]; q++, y++) {
     const Row *o = rows + q;
     int many = o->right - o->left;
     float *p0 = planes + y * stride + o->left, *p1 = p0 + height * stride, *p2 = p1 + height * stride;
-    f4 *u = (f4 *)under + 3 * o->start, *xs = (f4 *)x + o->start;
-    Line at = line(s, y, o->left, many - 1, by);
-    for (int b = 0; b < many; b += 4, u += 3) {
-      f4 r = half(alone ? next(&at).d : *xs++), i0 = LOAD(p0 + b), i1 = LOAD(p1 + b), i2 = LOAD(p2 + b);
-      u[0] = i0;
-      u[1] = i1;
-      u[2] = i2;
-      STORE(p0 + b, i0 + k0 * r * (c0 - i0));
-      STORE(p1 + b, i1 + k1 * r * (c1 - i1));
-      STORE(p2 + b, i2 + k2 * r * (c2 - i2));
+    f4 *u = (f4 *)under + 4 * o->start, *xs = (f4 *)x + o->start;
+    Line at = line(s, y, o->left, many - 1, unit(n));
+    for (int b = 0; b < many; b += 4, u += 4) {
+      f4 r = half(alone ? next(&at).d : *xs++), t = a * r, i0 = LOAD(p0 + b), i1 = LOAD(p1 + b), i2 = LOAD(p2 + b);
+      f4 v0 = c0 - i0, v1 = c1 - i1, v2 = c2 - i2;
+      u[0] = r;
+      u[1] = v0;
+      u[2] = v1;
+      u[3] = v2;
+      STORE(p0 + b, i0 + t * (painted ? v0 : k0 * v0));
+      STORE(p1 + b, i1 + t * (painted ? v1 : k1 * v1));
+      STORE(p2 + b, i2 + t * (painted ? v2 : k2 * v2));
     }
   }
 }
@@ -267,7 +265,10 @@ EXPORT double draw(int painted, int keep, float red, float green, float blue) {
   paint = painted;
   for (int h = 0; h < 3; h++) for (int k = 0; k < height * stride; k++) planes[h * height * stride + k] = paper[h];
   for (int n = 0; n < strokes; n++) {
-    if (MANY(n) > 1) { distances(n); lay(n, 0); } else lay(n, 1);
+    if (MANY(n) > 1) {
+      distances(n);
+      lay(n, 0, paint);
+    } else if (paint) lay(n, 1, 1); else lay(n, 1, 0);
   }
   for (int y = 0; y < height; y++) for (int c = 0; c < width; c++) for (int h = 0; h < 3; h++) {
     picture[3 * (y * width + c) + h] = planes[(h * height + y) * stride + c];
@@ -309,68 +310,75 @@ static void pullRow(const Row *o, int y, double scale) {
   }
 }
 
-// `lift` and, where the stroke is one segment, `pullEnds` in one go.
-ALWAYS void lift(int n, int alone, int paint, int only) {
-  BRUSH(n);
+// `lift` and, where the stroke is one segment, `pullEnds` in one go. Sums are in single precision for some rows, and then in double.
+ALWAYS void lift(int n, int alone, int painted, int only) {
   const Segment *s = segments + FIRST(n);
-  double scale = 2 * m[3] / (sigma[n] * sigma[n]), byR = 0, byX = 0, by0 = 0, by1 = 0, by2 = 0, beside = 0, part = 0, before = 0, behind = 0;
-  f4 a = all(m[3]), per = all(s->length > 1e-10 ? 1 / (s->length * by) : 0);
-  f4 rowR = all(0), rowX = rowR, row0 = rowR, row1 = rowR, row2 = rowR, rowBeside = rowR, rowPart = rowR, rowBefore = rowR, rowBehind = rowR;
-  int end = firstRow[n + 1], since = 0;
-  for (int q = firstRow[n], y = top[n]; q < end; q++, y++) {
+  const double *m = mix + 4 * n, by = unit(n), scale = 2 * m[3] / (sigma[n] * sigma[n]);
+  double byR = 0, byX = 0, by0 = 0, by1 = 0, by2 = 0, beside = 0, part = 0, before = 0, behind = 0;
+  f4 zero = all(0), a = all(m[3]), per = all(s->length > 1e-10 ? 1 / (s->length * by) : 0), k0 = all(1 - m[0]), k1 = all(1 - m[1]), k2 = all(1 - m[2]);
+  f4 sumR = zero, sumX = zero, sum0 = zero, sum1 = zero, sum2 = zero, sumBeside = zero, sumPart = zero, sumBefore = zero, sumBehind = zero;
+  for (int q = firstRow[n], y = top[n], end = firstRow[n + 1], since = 0; q < end; q++, y++) {
     const Row *o = rows + q;
     int many = o->right - o->left;
     float *g = through + y * stride + o->left, *h = g + height * stride, *i = h + height * stride;
-    const f4 *u = (f4 *)under + 3 * o->start, *xs = (f4 *)x + o->start;
+    const f4 *u = (f4 *)under + 4 * o->start, *xs = (f4 *)x + o->start;
     Line at = line(s, y, o->left, many - 1, by);
-    for (int b = 0; b < many; b += 4, u += 3) {
-      Place p = {a, a, a, a, *xs};
-      if (alone) p = next(&at); else xs++;
-      f4 r = half(p.d), t = a * r, u0 = u[0], u1 = u[1], u2 = u[2], g0 = LOAD(g + b), g1 = LOAD(h + b), g2 = LOAD(i + b);
-      f4 e0 = k0 * g0, e1 = k1 * g1, e2 = k2 * g2;
-      STORE(g + b, g0 - t * e0);
-      STORE(h + b, g1 - t * e1);
-      STORE(i + b, g2 - t * e2);
-      f4 w = r * (e0 * (c0 - u0) + e1 * (c1 - u1) + e2 * (c2 - u2));
-      rowR += w;
-      if (only) continue;
-      if (paint) {
-        row0 += r * g0;
-        row1 += r * g1;
-        row2 += r * g2;
-      } else {
-        row0 += r * g0 * u0;
-        row1 += r * g1 * u1;
-        row2 += r * g2 * u2;
+    for (int b = 0; b < many; b += 4, u += 4) {
+      f4 r = u[0], t = a * r, g0 = LOAD(g + b), g1 = LOAD(h + b), g2 = LOAD(i + b);
+      if (!painted && !only) {
+        sum0 -= t * g0 * u[1];
+        sum1 -= t * g1 * u[2];
+        sum2 -= t * g2 * u[3];
       }
-      rowX += w * p.d;
+      if (!painted) {
+        g0 *= k0;
+        g1 *= k1;
+        g2 *= k2;
+      }
+      f4 w = r * (g0 * u[1] + g1 * u[2] + g2 * u[3]), t0 = t * g0, t1 = t * g1, t2 = t * g2;
+      STORE(g + b, (painted ? g0 : LOAD(g + b)) - t0);
+      STORE(h + b, (painted ? g1 : LOAD(h + b)) - t1);
+      STORE(i + b, (painted ? g2 : LOAD(i + b)) - t2);
+      sumR += w;
+      if (only) continue;
+      if (painted) {
+        sum0 += t0;
+        sum1 += t1;
+        sum2 += t2;
+      }
       if (alone) {
+        Place p = next(&at);
         f4 e = w * p.beside;
-        rowBeside += e;
-        rowPart += e * least(most(p.along * per, all(0)), all(1));
-        rowBefore += w * p.before;
-        rowBehind += w * p.behind;
-      } else STORE(weight + b, w);
+        sumX += w * p.d;
+        sumBeside += e;
+        sumPart += e * least(most(p.along * per, zero), all(1));
+        sumBefore += w * p.before;
+        sumBehind += w * p.behind;
+      } else {
+        sumX += w * *xs++;
+        STORE(weight + b, w);
+      }
     }
     if (!alone && !only) pullRow(o, y, scale);
-    if ((since += many) < 400 && q < end - 1) continue;
+    since += many;
+    if (since < 400 && q < end - 1) continue;
     since = 0;
-    byR += sum(rowR);
-    byX += sum(rowX);
-    by0 += sum(row0);
-    by1 += sum(row1);
-    by2 += sum(row2);
-    beside += sum(rowBeside);
-    part += sum(rowPart);
-    before += sum(rowBefore);
-    behind += sum(rowBehind);
-    rowR = rowX = row0 = row1 = row2 = rowBeside = rowPart = rowBefore = rowBehind = all(0);
+    byR += sum(sumR);
+    byX += sum(sumX);
+    by0 += sum(sum0);
+    by1 += sum(sum1);
+    by2 += sum(sum2);
+    beside += sum(sumBeside);
+    part += sum(sumPart);
+    before += sum(sumBefore);
+    behind += sum(sumBehind);
+    sumR = sumX = sum0 = sum1 = sum2 = sumBeside = sumPart = sumBefore = sumBehind = zero;
   }
   byAlpha[n] = byR;
   byWidth[n] = 2 * m[3] * .6931471805599453 * byX;
-  byColour[3 * n] = m[3] * by0;
-  byColour[3 * n + 1] = m[3] * by1;
-  byColour[3 * n + 2] = m[3] * by2;
+  byColour[3 * n] = by0;
+  byColour[3 * n + 1] = by1;
+  byColour[3 * n + 2] = by2;
   if (alone) pullBy(s, scale / by, beside, part, before, behind);
 }
 
@@ -388,25 +396,46 @@ EXPORT void backward(int only) {
 
 // ---------------------------------------------------------------------------------------------------- losses
 
-static float *blurred;
+static float *given;
 
-// Where n numbers and then a Gaussian's taps are to be put, behind the drawing; 0 without room.
-EXPORT float *blurring(int n, int taps) {
+// Room for n numbers behind the drawing, until the next one is drawn.
+EXPORT float *lend(int n) {
   unsigned long long before = used;
-  blurred = take(4ull * n + 4ull * taps);
-  if (blurred && !take(12ull * n + 16ull * taps + 64)) blurred = 0;
+  given = take(4ull * n);
   used = before;
-  return blurred;
+  return given;
 }
 
-// These numbers [h, w, channels] blurred, in their place: along the rows, and then along the columns.
+// Here stand a picture, which becomes the gradient, and the target: n numbers each.
+EXPORT double mse(int n) {
+  const float *target = given + n, scale = 2. / n;
+  double all = 0;
+  int k = 0;
+  for (f4 part = {0, 0, 0, 0}; k + 4 <= n; k += 4) {
+    f4 e = LOAD(given + k) - LOAD(target + k);
+    part += e * e;
+    STORE(given + k, e * scale);
+    if (k & 252 && k + 8 <= n) continue;
+    all += sum(part);
+    part = (f4){0, 0, 0, 0};
+  }
+  for (; k < n; k++) {
+    float e = given[k] - target[k];
+    all += (double)e * e;
+    given[k] = e * scale;
+  }
+  return all / n;
+}
+
+// Here stand numbers [h, w, channels], which are blurred along the rows and then along the columns, and the 2 r + 1 taps; behind
+// them is as much room again, and for one padded row.
 EXPORT void blur(int h, int w, int channels, int r) {
   int row = w * channels, n = h * row, edge = r * channels;
-  const float *taps = blurred + n;
-  float *between = blurred + ((n + 2 * r + 1 + 7) & ~3), *padded = between + n + 4;
+  const float *taps = given + n;
+  float *between = given + n + 2 * r + 1, *padded = between + n + 4;
   for (int k = 0; k < row + 2 * edge + 4; k++) padded[k] = 0;
   for (int y = 0; y < h; y++) {
-    for (int k = 0; k < row; k++) padded[edge + k] = blurred[y * row + k];
+    for (int k = 0; k < row; k++) padded[edge + k] = given[y * row + k];
     for (int k = 0; k < row; k += 4) {
       f4 all = {0, 0, 0, 0};
       for (int j = 0; j <= 2 * r; j++) all += taps[j] * LOAD(padded + k + j * channels);
@@ -418,8 +447,8 @@ EXPORT void blur(int h, int w, int channels, int r) {
     for (int k = 0; k < row; k += 4) {
       f4 all = {0, 0, 0, 0};
       for (int j = first; j <= last; j++) all += taps[r + j] * LOAD(between + (y + j) * row + k);
-      if (k + 4 <= row) STORE(blurred + y * row + k, all);
-      else for (int i = 0; i < row - k; i++) blurred[y * row + k + i] = all[i];
+      if (k + 4 <= row) STORE(given + y * row + k, all);
+      else for (int i = 0; i < row - k; i++) given[y * row + k + i] = all[i];
     }
   }
 }
