@@ -120,7 +120,7 @@ DEGENERATE = {
     'no strokes': lambda: [some(5, 7, n=0), some(1, 1, n=0)],
     'one pixel': lambda: [some(1, 1, kind) for kind in KINDS],
     'one row or column': lambda: [some(h, w, kind) for kind in KINDS for h, w in ((1, 13), (13, 1))],
-    'off the canvas': lambda: [some(9, 14, kind, shift=shift, spread=.2) for kind in KINDS for shift in (-5., 1.1, 40.)],
+    'off the canvas': lambda: [some(9, 14, kind, shift=shift, spread=.2) for kind in KINDS for shift in (-5., 1.1, 40., -1e6, 1e10)],
     'some off the canvas': lambda: [some(9, 14, kind, n=20, spread=3., compose=compose) for kind in KINDS for compose in ('paint', 'ink')],
     'wider than the canvas': lambda: [some(12, 11, kind, sigma=sigma) for kind in KINDS for sigma in (50., 3e3)],
     'thin': lambda: [some(12, 11, kind, sigma=sigma) for kind in KINDS for sigma in (.3, .05)],

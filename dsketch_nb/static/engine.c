@@ -13,6 +13,7 @@ typedef float near4 __attribute__((vector_size(16), aligned(4)));     // four fl
 #define NEVER static __attribute__((noinline))
 #define EXPORT __attribute__((visibility("default")))
 #define MOST 40.f
+#define REACH 4.352285049589324                                      // the root of that in engine.js
 
 ALWAYS f4 all(float x) { return (f4){x, x, x, x}; }
 ALWAYS f4 least(f4 a, f4 b) { return __builtin_wasm_pmin_f32x4(a, b); }
@@ -50,8 +51,8 @@ NEVER void *take(unsigned long long n) {
 
 // See `measure` in engine.js; but a segment goes from the vertex on its left to that on its right.
 typedef struct { double ay, ax, uy, ux, length, slope, tilt, reach; int from, to, y0, y1, spans; } Segment;
-typedef struct { int left, right, start; } Row; typedef struct { int left, right; } Span;
-                                               // start counts fours of pairs
+typedef struct { int left, right; } Span;
+typedef struct { int left, right, start; } Row;                                               // start counts fours of pairs
 
 static int height, width, stride, strokes, paint;
 static int *offsets, *top, *firstRow, *who;
@@ -98,7 +99,7 @@ static void measure(int v, int w, double reach) {
   double ay = place[2 * v], ax = place[2 * v + 1], by = place[2 * w], bx = place[2 * w + 1], my = by - ay, mx = bx - ax;
   double length = __builtin_sqrt(my * my + mx * mx), slope = 1 / (my == 0 ? 1e-30 : my), ux = length > 0 ? mx / length : 1;
   *s = (Segment){ay, ax, length > 0 ? my / length : 0, ux, length, slope, reach * ux * __builtin_fabs(slope), reach, v, w, 0, 0, 0};
-  int y0 = max(__builtin_ceil(min(ay, by) - reach), 0), y1 = (int)min(__builtin_floor(max(ay, by) + reach), height - 1) + 1;
+  int y0 = clamp(__builtin_ceil(min(ay, by) - reach), 0, height), y1 = (int)clamp(__builtin_floor(max(ay, by) + reach), -1, height - 1) + 1;
   if (bx + reach < 0 || ax - reach > width - 1 || y0 >= y1) return;
   s->y0 = y0;
   s->y1 = y1;
@@ -124,12 +125,13 @@ ALWAYS void span(const Segment *s, int row, i4 *left, i4 *right) {
 // there are, or -1 without room.
 static double plan(int keep) {
   used = drawn;
-  int list = 0, fours = 0, room = 0, some = 0, of = 0;
+  int list = 0, some = 0, of = 0;
+  unsigned long long fours = 0, room = 0;
   double pairs = 0;
   for (int n = 0; n < strokes; n++) {
     int first = height, last = 0;
     for (int v = FIRST(n); v < END(n); v++) {
-      measure(v, v + 1 < offsets[n + 1] ? v + 1 : v, 4.35250183 * sigma[n]);
+      measure(v, v + 1 < offsets[n + 1] ? v + 1 : v, REACH * sigma[n]);
       if (segments[v].y0 == segments[v].y1) continue;
       if (MANY(n) > 1) {
         segments[v].spans = of;
@@ -171,7 +173,7 @@ static double plan(int keep) {
     if (fours > room) room = fours;
     if (!keep) fours = 0;
   }
-  if (!(under = take(64ull * room)) || (some && (!(x = take(16ull * room)) || !(who = take(16ull * room))))) return -1;
+  if (!(under = take(64 * room)) || (some && (!(x = take(16 * room)) || !(who = take(16 * room))))) return -1;
   return pairs;
 }
 
@@ -230,29 +232,30 @@ static void distances(int n) {
   }
 }
 
-// Ink is paint, too: black, each channel with an opacity of its own, which is a k. Of each pair four numbers are kept: r, and how
-// far what lies under it is from c in each channel. `alone` (one segment) and `painted` are known where this is compiled.
+// Ink is paint, too: black, each channel with an opacity of its own, which is a k. Four numbers of each pair are kept: r,
+// and in each channel c minus what lies under it. `alone` (one segment) and `painted` are known where this is compiled.
 ALWAYS void lay(int n, int alone, int painted) {
   const Segment *s = segments + FIRST(n);
   const double *m = mix + 4 * n;
-  f4 c0 = all(painted ? m[0] : 0), c1 = all(painted ? m[1] : 0), c2 = all(painted ? m[2] : 0), a = all(m[3]);
+  f4 a = all(m[3]), c0 = all(painted ? m[0] : 0), c1 = all(painted ? m[1] : 0), c2 = all(painted ? m[2] : 0);
   f4 k0 = all(1 - m[0]), k1 = all(1 - m[1]), k2 = all(1 - m[2]);
   for (int q = firstRow[n], y = top[n]; q < firstRow[n + 1]; q++, y++) {
     const Row *o = rows + q;
-    int many = o->right - o->left;
-    float *p0 = planes + y * stride + o->left, *p1 = p0 + height * stride, *p2 = p1 + height * stride;
-    f4 *u = (f4 *)under + 4 * o->start, *xs = (f4 *)x + o->start;
+    int many = o->right - o->left, plane = height * stride;
+    float *p = planes + y * stride + o->left;
+    f4 *kept = (f4 *)under + 4 * o->start, *xs = (f4 *)x + o->start;
     Line at = line(s, y, o->left, many - 1, unit(n));
-    for (int b = 0; b < many; b += 4, u += 4) {
-      f4 r = half(alone ? next(&at).d : *xs++), t = a * r, i0 = LOAD(p0 + b), i1 = LOAD(p1 + b), i2 = LOAD(p2 + b);
+    for (int b = 0; b < many; b += 4, p += 4, kept += 4) {
+      f4 r = half(alone ? next(&at).d : *xs++), t = a * r;
+      f4 i0 = LOAD(p), i1 = LOAD(p + plane), i2 = LOAD(p + 2 * plane);
       f4 v0 = c0 - i0, v1 = c1 - i1, v2 = c2 - i2;
-      u[0] = r;
-      u[1] = v0;
-      u[2] = v1;
-      u[3] = v2;
-      STORE(p0 + b, i0 + t * (painted ? v0 : k0 * v0));
-      STORE(p1 + b, i1 + t * (painted ? v1 : k1 * v1));
-      STORE(p2 + b, i2 + t * (painted ? v2 : k2 * v2));
+      kept[0] = r;
+      kept[1] = v0;
+      kept[2] = v1;
+      kept[3] = v2;
+      STORE(p, i0 + t * (painted ? v0 : k0 * v0));
+      STORE(p + plane, i1 + t * (painted ? v1 : k1 * v1));
+      STORE(p + 2 * plane, i2 + t * (painted ? v2 : k2 * v2));
     }
   }
 }
