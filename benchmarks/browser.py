@@ -32,14 +32,16 @@ RUN = """async ({ source, target, height, width, settings, iters }) => {
   return ways.map(({ fit, ms, pairs }) => ({ ms: ms / iters, ns: 1e6 * ms / pairs, pairs: pairs / iters, psnr: -10 * Math.log10(engine.mse(fit.draw(), fit.target, fit.grad)) }));
 }"""
 
+IN_PYTHON = dict(points='points', segments='lines', beziers='beziers')
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('photos', nargs='*', default=['sample:china', 'sample:flower'])
     p.add_argument('--strokes', type=int, default=500)
     p.add_argument('--side', type=int, default=240)
     p.add_argument('--iters', type=int, default=300)
-    p.add_argument('--kind', default='segments')
-    p.add_argument('--loss', default='MSE')
+    p.add_argument('--kind', default='segments', choices=['points', 'segments', 'polylines', 'beziers'])
+    p.add_argument('--loss', default='MSE', choices=['MSE', 'BlurredMSE'])
     p.add_argument('--no-python', action='store_true', help='leave imageopt out')
     o = p.parse_args()
     source = (files('dsketch_nb')/'static'/'engine.js').read_text(encoding='utf-8')
@@ -56,9 +58,9 @@ def main():
             page.close()
             print(f'{str(photo)[-20:]:20} {js["pairs"]:9,.0f}   {js["ms"]:14.1f} {js["ns"]:5.1f} {js["psnr"]:6.2f}', end='')
             if more: print(f'   {more[0]["ms"]:15.1f} {more[0]["ns"]:5.1f} {more[0]["psnr"]:6.2f} {js["ms"]/more[0]["ms"]:6.1f}x', end='', flush=True)
-            if not o.no_python:
+            if not o.no_python and o.kind in IN_PYTHON:
                 begun = time.perf_counter()
-                scene = imageopt(photo, preset='paint', max_side=o.side, lines=o.strokes, iters=o.iters, primitive=dict(segments='line').get(o.kind, o.kind))
+                scene = imageopt(photo, preset='paint', max_side=o.side, iters=o.iters, loss=f'{o.loss}Loss', **{'lines': 0, IN_PYTHON[o.kind]: o.strokes})
                 ms = 1000*(time.perf_counter() - begun)/o.iters
                 with torch.no_grad(): psnr = -10*(scene.draw() - x).square().mean().log10().item()
                 print(f'   {ms:10.1f} {psnr:6.2f}', end='')
