@@ -36,6 +36,84 @@ function room(array, n) {
   return more;
 }
 
+// ---------------------------------------------------------------------------------------------------- compiled loops
+
+// engine.c as WebAssembly, for four pixels at once: the loops of Drawing, `mse` and `blur` once more, several times as fast. A browser
+// without it, or a page that forbids it, goes on with those below; the results are the same to rounding.
+class Compiled {
+  constructor() {
+    this.program = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(atob(WASM), c => c.charCodeAt(0)))).exports;
+    this.owner = null;                                          // the drawing whose strokes are in its memory
+    this.look();
+  }
+
+  // Views of its memory, which are anew where it has grown.
+  look() {
+    const { buffer } = this.program.memory;
+    if (this.ints?.buffer === buffer) return this;
+    this.ints = new Int32Array(buffer);
+    this.floats = new Float32Array(buffer);
+    this.doubles = new Float64Array(buffer);
+    return this;
+  }
+
+  // What its answer is, unless it has no room.
+  had(answer) {
+    if (answer <= 0) throw new Error('there is no memory for so many pixels and strokes: take fewer or thinner strokes, or a smaller picture');
+    this.look();
+    return answer;
+  }
+
+  draw(o, paper, keep) {
+    const { program } = this, vertices = o.offsets[o.count], at = this.had(program.begin(o.height, o.width, o.count, vertices)) >> 2;
+    [this.offsets, this.sigma, this.mix, this.place, this.picture, this.byWidth, this.byColour, this.byAlpha, this.pull] = this.ints.subarray(at, at + 9);
+    this.owner = keep ? o : null;
+    this.ints.set(o.offsets.subarray(0, o.count + 1), this.offsets >> 2);
+    this.doubles.set(o.sigma.subarray(0, o.count), this.sigma >> 3);
+    this.doubles.set(o.mix.subarray(0, 4 * o.count), this.mix >> 3);
+    this.doubles.set(o.place.subarray(0, 2 * vertices), this.place >> 3);
+    o.pairs = this.had(program.draw(o.paint, keep, ...paper) + 1) - 1;
+    o.picture.set(this.floats.subarray(this.picture >> 2, (this.picture >> 2) + o.picture.length));
+  }
+
+  backward(o, grad, only) {
+    if (this.owner !== o) throw new Error('something else was drawn meanwhile: draw this again');
+    this.floats.set(grad, this.picture >> 2);
+    this.program.backward(only);
+    for (const [name, n] of [['byWidth', o.count], ['byColour', 3 * o.count], ['byAlpha', o.count], ['pull', 2 * o.offsets[o.count]]]) {
+      o[name].set(this.doubles.subarray(this[name] >> 3, (this[name] >> 3) + n));
+    }
+  }
+
+  mse(picture, target, grad) {
+    const { length } = picture, at = this.had(this.program.lend(2 * length)) >> 2;
+    this.floats.set(picture, at);
+    this.floats.set(target, at + length);
+    const loss = this.program.mse(length);
+    grad.set(this.floats.subarray(at, at + length));
+    return loss;
+  }
+
+  blur(from, to, h, w, channels, taps) {
+    const { length } = from, at = this.had(this.program.lend(3 * length + (w + 2) * channels * taps.length + 16)) >> 2;
+    this.floats.set(from, at);
+    this.floats.set(taps, at + length);
+    this.program.blur(h, w, channels, taps.length >> 1);
+    to.set(this.floats.subarray(at, at + length));
+  }
+}
+
+let machine, wanted = true;         // null: a browser that does not have it, or a page that does not allow it
+
+// Whether the compiled loops are used from now on: where they can be had, unless `want` is false.
+export function compiled(want = wanted) {
+  wanted = want;
+  if (wanted && machine === undefined) {
+    try { machine = new Compiled(); } catch { machine = null; }
+  }
+  return wanted && machine !== null;
+}
+
 // ---------------------------------------------------------------------------------------------------- groups of strokes
 
 // How many control points a stroke of a kind has; polylines and chains of cubics have as many as they are given.
@@ -198,6 +276,18 @@ export class Drawing {
     this.offsets[n] = v;
   }
 
+  // How much of a pixel stroke n covers.
+  cover(n, row, col) {
+    const { offsets, place, sigma, mix } = this, first = offsets[n], last = offsets[n + 1] - 1;
+    let least = MOST;
+    for (let v = first; v < Math.max(last, first + 1); v++) {
+      const w = Math.min(v + 1, last), ay = place[2 * v], ax = place[2 * v + 1], my = place[2 * w] - ay, mx = place[2 * w + 1] - ax;
+      const t = clamp(((row - ay) * my + (col - ax) * mx) / (my * my + mx * mx || 1), 0, 1);
+      least = Math.min(least, ((row - ay - t * my) ** 2 + (col - ax - t * mx) ** 2) / sigma[n] ** 2);
+    }
+    return mix[4 * n + 3] * expMinus(least);
+  }
+
   // The segment from vertex v to vertex w: direction, length, and the rows of the canvas in its reach.
   measure(v, w, reach) {
     const { place, segment: s, rows, height, width } = this, at = SEGMENT * v;
@@ -302,11 +392,16 @@ export class Drawing {
     }
   }
 
-  // The picture of groups of strokes on paper.
-  draw(groups, compose, paper) {
+  // The picture of groups of strokes on paper. Where nobody wants to go back, it need not `keep` what lies under them.
+  draw(groups, compose, paper, keep = true) {
     const { picture } = this;
     this.paint = compose === 'paint';
     this.gather(groups);
+    this.machine = compiled() ? machine : null;
+    if (this.machine) {
+      this.machine.draw(this, paper, keep);
+      return picture;
+    }
     this.plan();
     for (let k = 0; k < picture.length; k += 3) { picture[k] = paper[0]; picture[k + 1] = paper[1]; picture[k + 2] = paper[2]; }
     for (let n = 0; n < this.count; n++) {
@@ -341,6 +436,7 @@ export class Drawing {
   // From dL/dpicture to byAlpha, byColour, byWidth (of log sigma) and, unless `only`, pull (of the vertices, per pixel):
   // the strokes in reverse order, the gradient dimmed by each on its way to those below.
   backward(grad, only = false) {
+    if (this.machine) return this.machine.backward(this, grad, only);
     this.through.set(grad);
     this.pull.fill(0);
     for (let n = this.count - 1; n >= 0; n--) {
@@ -454,12 +550,13 @@ export function blur(from, to, between, h, w, channels, taps) {
 
 // The mean squared error, and its gradient by the picture into `grad`.
 export function mse(picture, target, grad) {
+  if (compiled()) return machine.mse(picture, target, grad);
+  const n = picture.length, scale = 2 / n;
   let sum = 0;
-  const n = picture.length;
   for (let k = 0; k < n; k++) {
     const e = picture[k] - target[k];
     sum += e * e;
-    grad[k] = 2 * e / n;
+    grad[k] = scale * e;
   }
   return sum / n;
 }
@@ -473,16 +570,20 @@ export class BlurredMSE {
   }
 
   value(picture, target, grad) {
-    const { error, between, size } = this, n = picture.length;
+    const { error, size } = this, n = picture.length;
     let sum = 0;
     for (let k = 0; k < n; k++) grad[k] = picture[k] - target[k];
-    blur(grad, error, between, ...size);
+    this.blur(grad, error);
     for (let k = 0; k < n; k++) {
       sum += error[k] * error[k];
       error[k] *= 2 / n;
     }
-    blur(error, grad, between, ...size);
+    this.blur(error, grad);
     return sum / n;
+  }
+
+  blur(from, to) {
+    if (compiled()) machine.blur(from, to, ...this.size); else blur(from, to, this.between, ...this.size);
   }
 }
 
@@ -719,7 +820,10 @@ export class Fit {
     drawing.backward(grad, true);
     const cost = Float64Array.from({ length: n }, (_, k) => -2 * alpha(k) * drawing.byAlpha[k]);
     for (let i = 0; i < probes; i++) {
-      for (let k = 0; k < grad.length; k++) grad[k] = this.random() < .5 ? -1 : 1;
+      for (let k = 0, bits = 0; k < grad.length; k++, bits >>= 1) {
+        if (k % 24 === 0) bits = this.random() * (1 << 24);
+        grad[k] = bits & 1 ? 1 : -1;
+      }
       drawing.backward(grad, true);
       for (let k = 0; k < n; k++) cost[k] += (alpha(k) * drawing.byAlpha[k]) ** 2 / probes;
     }
@@ -819,13 +923,11 @@ export class Fit {
 
   // The stroke that one sees at a place in pixels: the topmost that covers a third of it, or else the one that covers most.
   pick(y, x) {
-    this.draw();
-    const { offsets, firstRow, top, left, right, start, ink, mix, count } = this.drawing, row = Math.round(y), col = Math.round(x);
+    const { drawing } = this;
+    drawing.gather(this.groups);
     let best = -1, most = 1e-4;
-    for (let n = count - 1; n >= 0; n--) {
-      const i = firstRow[n] + row - top[n];
-      if (row < top[n] || i >= firstRow[n + 1] || col < left[i] || col >= right[i]) continue;
-      const cover = mix[4 * n + 3] * ink[start[i] + col - left[i]];
+    for (let n = drawing.count - 1; n >= 0; n--) {
+      const cover = drawing.cover(n, Math.round(y), Math.round(x));
       if (cover > most) [best, most] = [n, cover];
       if (cover > 1 / 3) break;
     }
@@ -848,7 +950,7 @@ export function pixels(moment, scale = 1) {
   const height = Math.round(moment.height * scale), width = Math.round(moment.width * scale);
   const drawing = new Drawing(height, width);
   drawing.pitch = pitch(moment.height, moment.width) / scale;            // pixels' edges stay where they were
-  const picture = drawing.draw(moment.groups.map(g => new Group(g)), moment.compose, moment.paper);
+  const picture = drawing.draw(moment.groups.map(g => new Group(g)), moment.compose, moment.paper, false);
   return { height, width, rgba: rgba(picture, new Uint8ClampedArray(4 * height * width)) };
 }
 
@@ -1074,6 +1176,9 @@ export function server(post, later, now, fps = 25, rest = 3000) {
     } catch (error) { post({ id, error: error.message }); }
   };
 }
+
+// engine.c, compiled by ziglang 0.17.1; sha256 of the source: c8ea6d1572c38c865c6817081517fc014f2180705813c72343785ea66004bfa8
+const WASM = 'AGFzbQEAAAABNQhgBH9/f38Bf2ABfgF/YAV/f319fQF8YAF/AGAGf3x8fHx8AGABfwF/YAF/AXxgBH9/f38AAwkIAAECAwQFBgcFAwEAAQYIAX8BQYCAAQsHOAcGbWVtb3J5AgAFYmVnaW4AAARkcmF3AAIIYmFja3dhcmQAAwRsZW5kAAUDbXNlAAYEYmx1cgAHCpByCJ4DAgF/B35BACAANgKIgAFBACABNgKMgAFBACACNgKQgAFBAEGggQGtNwOAgAFBACABQQZqQXxxIgQ2ApSAAUEAIAKsIgVCAoYiBkIEfCIHEAEiAjYCoIABQQAgAjYCmIABQQAgBUIDhiIIEAEiAjYCpIABQQAgAjYCyIABQQAgBUIFhhABIgI2AqiAAUEAIAI2AsyAAUEAIAOsIglCBIYiChABIgI2AqyAAUEAIAI2AtCAAUEAIACsIgsgAax+Qgx+EAEiATYCsIABQQAgATYC1IABQQAgCBABIgE2ArSAAUEAIAE2AtiAAUEAIAVCGH4QASIBNgK4gAFBACABNgLcgAFBACAIEAEiATYCvIABQQAgATYC4IABQQAgCkIQfBABIgE2AsCAAUEAIAE2AuSAAUEAIAYQATYC6IABQQAgBxABNgLsgAFBACAJQtgAfhABNgLwgAFBACAErEIChiIFEAE2AvSAAUEAIAsgBX5CA34iBRABNgL4gAFBACAFEAEiATYC/IABQQBBACkDgIABNwOAgQFBoIABQQAgARsLjwEEAX8BfgF/An5BACEBQQApA4CAASECPwAhA0EAIABBoIEBrSACIAJQGyIEfEIPfEJwgyICNwOAgAECQCACQoCA/P8PVg0AAkAgAiADrSIAQhCGIgVYDQAgAiAFfUL//wN8IgIgAEINhnxCEIinQABBf0oNAEEAIQEgAkIQiKdAAEEASA0BCyAEpyEBCyABC5k0DgR/AX4DfwF8AX8BfAV/AXwPfwp8AX4Oewp/BXsjAEEwayIFJABBAEEAKQOAgQE3A4CAASAFIAQ4AiwgBSADOAIoIAUgAjgCJEEBIQZBACgC7IABIQcCQAJAQQAoApCAASIIQQFODQBCACEJQQAhCgwBC0EAKALQgAEiC0EIaiEMQQAoAoyAAUF/archDUEAKAKIgAEiDkF/archD0EAKALogAEhEEEAKALwgAEhEUEAKALIgAEhEkEAKAKYgAEiEygCACEUIA63IRVBACEKQQAhFkEAIRdBACEYA0AgEyAYQQJ0IhlqIRoCQAJAIBQgEyAYQQFqIhtBAnRqIhwoAgAiHWtBfUoNACAdQX9qIBRKDQAgDiEeQQAhHwwBCyAMIBRBBHRqISAgESAUQdgAbGohISASIBhBA3RqISJBACEfIA4hHgNAICFBxABqIBQiGCAYQQFqIhQgGCAUIB1IGyIdIAsgHUEEdGpBCGorAwAgICsDAGMiIxsiJDYCACAhQcAAaiAdIBggIxsiHTYCACALICRBBHRqIhhBCGorAwAhJSAYKwMAISYgCyAdQQR0aiIdKwMAIScgHUEIaisDACEoICIrAwAhKSAhQcgAaiIY/QwAAAAAAAAAAAAAAAAAAAAA/QsDACAhQThqIClEbWx7ab1oEUCiIik5AwAgIUEIaiAoOQMAICEgJzkDACAhQShqROmMoDlZPilGRAAAAAAAAPA/ICYgJ6EiKqMgKkQAAAAAAAAAAGEbIis5AwAgIUEgaiAqICqiICUgKKEiLCAsoqAiLZ8iLjkDACAhQRhqICwgLqNEAAAAAAAA8D8gLUQAAAAAAAAAAGQiHRsiLDkDACAhQRBqICogLqNEAAAAAAAAAAAgHRs5AwAgIUEwaiArmSApICyiojkDAAJAAkBEAAAAAAAA8L8gDyApICcgJiAnICZkG6CcIiogKiAPZBsgKkQAAAAAAADwv2MbIiqZRAAAAAAAAOBBY0UNACAqqiEdDAELQYCAgIB4IR0LAkACQEQAAAAAAAAAACAVICcgJiAnICZjGyApoZsiJyAnIBVkGyAnRAAAAAAAAAAAYxsiJ5lEAAAAAAAA4EFjRQ0AICeqISMMAQtBgICAgHghIwsCQAJAAkAgKSAloEQAAAAAAAAAAGMNACAoICmhIA1kDQAgHSAjTg0BCyAaKAIAIRggHCgCACEdDAELICFBzABqIB1BAWoiJDYCACAYICM2AgAgGigCACEYIBwoAgAhHSAkICNGDQACQCAYIB1rQX1KDQAgIUHQAGogFzYCACAXICNrICRqIRcgGigCACEYIBwoAgAhHQsCQAJAIB+3IicgJLciJiAnICZkGyInmUQAAAAAAADgQWNFDQAgJ6ohHwwBC0GAgICAeCEfCwJAIB63IicgI7ciJiAnICZjGyInmUQAAAAAAADgQWNFDQAgJ6ohHgwBC0GAgICAeCEeCyAgQRBqISAgIUHYAGohISAUIB1Bf2ogGEEBaiAYIB1rQX5IG0gNAAsLIBAgGWogHjYCACAHIBlqIAo2AgAgHyAea0EAIB8gHkobIApqIQogFiAaKAIAIBwoAgAiFGtBfkhyIRYgGyEYIBsgCEcNAAsgF6xCA4YhCSAWRSEGCyAHIAhBAnRqIAo2AgBBACAKrEIMfhABIg42ApCBAUQAAAAAAADwvyEqAkAgDkUNACAJEAEiGUUNAAJAAkAgCEEBTg0AQgAhL0QAAAAAAAAAACEmDAELQQAoAoyAASIbQX9qsv0TITBBACgC6IABIRJBACgC8IABIRZBACgCmIABIQwgG/0RITFEAAAAAAAAAAAhJkIAIQlCACEvQQAhEANAIBBBAnQhFCAOIAcgEEEBaiIQQQJ0Ih1qKAIAIhhBDGxqIRcgDiAHIBRqKAIAIiBBDGxqIh8hIQJAICAgGE4iEQ0AA0AgISAbNgIAICFBBGpCADcCACAhQQxqIiEgF0kNAAsLAkACQCAMIBRqIiIoAgAiISAMIB1qIh4oAgAiHWtBfUoNACAdQX9qICFMDQELIBIgFGohEyAhIQoDQAJAIBYgCkHYAGxqIhwoAkgiJCAcKAJMTg0AIB8gJEEMbGpBACATKAIAa0EMbGohISAZIBwoAlBBA3RqIRogHCsDICInIBwrAxiitv0TITIgHCsDECAnorb9EyEzIBwrAwAhJyAcKwMItv0TITQgHCsDMLb9EyE1IBwrAyi2/RMhNiAcKwM4IikgKaK2/RMhNwNAIDQgMiA2ICS3ICehtv0T/QwAAAAAAACAPwAAAEAAAEBA/eQBIjj95gEiOSA1/eUB/QwAAAAAAAAAAAAAAAAAAAAAIjr96wH9DAAAgD8AAIA/AACAPwAAgD8iO/3qASI8/eYB/eQBIDcgOCAzIDz95gH95QEiPCA8/eYBIjz95QEgOv3rAf3jAf3lASA6/esBIj39Z/34ASAxIDwgN/1E/U0gPSA0IDIgNSA5/eQBIDr96wEgO/3qASI5/eYB/eQBIDcgOCAzIDn95gH95QEiOCA4/eYB/eUBIDr96wH94wH95AEgMP3qASI4/UT9TyI5/VIhOiA5IDj9aP34Af0MAQAAAAEAAAABAAAAAQAAAP2uAf1OIThBACEUQQAhHQJAA0AgGiAUaiEYAkAgJCAdaiAcKAJMIiBIDQAgGCEaDAILIAUgOv0LBBACQCAFQRBqIB1BA3FBAnQiIHIoAgAiCyAhKAIATg0AICEgCzYCAAsgBSA4/QsEAAJAIAUgIHIoAgAiICAhQQRqIiMoAgBMDQAgIyAgNgIACwJAICIoAgAgHigCAGtBfUoNACAYIAs2AgAgGEEEaiAgNgIACyAhQQxqISEgHUEBaiEdIBRBCGoiFEEgRw0ACyAaIBRqIRogHCgCTCEgCyAkQQRqIiQgIEgNAAsgIigCACEhIB4oAgAhHQsgCkEBaiIKIB1Bf2ogIUEBaiAhIB1rQX5IG0gNAAsLAkAgEQ0AA0AgH0EIaiAJPgIAAkAgH0EEaigCACIhIB8oAgAiHUoNACAfQgA3AgBBACEdQQAhIQsgJiAhIB1rIiG3oCEmIAkgIUEDakECdax8IQkgH0EMaiIfIBdJDQALCyAJIC8gCSAvVhshLyAJQgAgARshCSAQIAhHDQALC0EAIC9CBoYQASIMNgKUgQEgDEUNAAJAIAYNAEEAIC9CBIYiCRABIiE2ApiBASAhRQ0BQQAgCRABIiE2ApyBASAhRQ0BCwJAICZEAAAAAAAAAABjDQBBACEUQQAgADYCiIEBQQAoApSAASIQQQAoAoiAASI+bCIjQQJ0ISAgI0EBSCELQQAoAviAASITIRgDQAJAIAsNACAFQSRqIBRBAnRqKgIAIQQgGCEhICMhHQNAICEgBDgCACAhQQRqISEgHUF/aiIdDQALCyAYICBqIRggFEEBaiIUQQNHDQALAkAgCEEBSA0AID5BA3QhPyAQQQJ0IR4gPkECdCFAQQAoApyBASEXQQAoApiBASEKQQAoAsiAASFBQQAoAuiAASFCQQAoAsyAASFDQQAoAvCAASESQQAoApiAASFEQQAhRQNAAkACQCBEIEUiAUECdCJGaiIRKAIAIiEgRCABQQFqIkVBAnQiFGoiBigCACIdayIYQX1KDQACQCAHIEZqIkcoAgAiICAHIBRqKAIAIhRGDQACQCAOICBBDGxqIhwoAggiICAOIBRBDGxqIhRBeGooAgAgFEF0aigCAGtBA2pBAnUgFEF8aigCAGoiFE4NACAKICBBBHQiHWohISAXIB1qIR0gFCAgayEUA0AgIf0MAAAgQgAAIEIAACBCAAAgQv0LBAAgHSAR/QkCAP0LBAAgIUEQaiEhIB1BEGohHSAUQX9qIhQNAAsgESgCACIhIAYoAgAiHWshGAsCQCAYQX1KDQAgHUF/aiAhTA0BCyBBIAFBA3RqIRsgQiBGaiEiICEhFgNAAkAgEiAWQdgAbGoiCygCSCIgIAsoAkwiGE4NACAW/REhPQNAAkAgGSALKAJQICBqIAsoAkhrQQN0aiIhKAIAIh0gISgCBCIhTg0AIB0gHCAgQQxsakEAICIoAgBrQQxsaiIjKAIAIhRrIh1BAnUiJCAhIBRrQQNqQQJ1IhpODQBEULCDIcw38z8gGysDAKMiJyAgtyALKwMAoSIlIAsrAxAiKqIiLCALKwMYIikgHUF8cSIdIBRqtyALKwMIoSIoICEgFEF/c2ogHWsiH7egoqAgCysDIKGitv0TITUgIygCCCIhIBpqIRggJyAporYiBEMAAIBAlP0TITkgJyAqorYiA0MAAIBAlP0TITsgA/0T/QwAAAAAAACAPwAAAEAAAEBAIjf95gEgJyAqICiiICUgKaKhorb9E/3kASE6IAT9EyI8IDf95gEgJyAsICggKaKgorb9E/3kASE4IAogISAkaiIUQQR0Ih1qISEgFyAdaiEdIDcgH7L9E/3lASE3A0AgHf0ABAAhMiAhICH9AAQAIjMgOiA6/eYBIDj9DAAAAAAAAAAAAAAAAAAAAAAiNP3qASA1IDwgN/3mAf3kASA0/esB/eQBIjQgNP3mAf3kASI0/eoB/QsEACAdID0gMiA0IDP9Q/1S/QsEACAhQRBqISEgHUEQaiEdIDf9DAAAgEAAAIBAAACAQAAAgED95AEhNyA5IDj95AEhOCA7IDr95AEhOiAUQQFqIhQgGEgNAAsgCygCTCEYCyAgQQFqIiAgGEgNAAsgESgCACEhIAYoAgAhHQsgFkEBaiIWIB1Bf2ogIUEBaiAhIB1rQX5IG0gNAAsLIEMgAUEFdGoiISsDACEnICErAxghKQJAAkAgAA0AICErAxAhKiAhKwMIIShDAAAAACEE/QwAAAAAAAAAAAAAAAAAAAAAIjshPAwBCyAhKwMQIiq2IQQgJ7b9EyE8ICErAwgiKLb9EyE7CyBHKAIAIiQgR0EEaiIfKAIAIh1ODQEgKbb9EyE9RAAAAAAAAPA/ICqhtv0TITZEAAAAAAAA8D8gKKG2/RMhMEQAAAAAAADwPyAnobb9EyExIAT9EyFIIBMgECA/IEIgRmooAgAiGkECdCIhamxqIRwgEyAQIEAgIWpsaiEiA0ACQCAOICRBDGxqIiEoAgQgISgCACIUayIjQQFIDQAgEyAQIBpsQQJ0aiAUQQJ0IhhqIR0gHCAYaiEUICIgGGohGCAMICEoAggiIEEGdGohISAKICBBBHRqISBBACELA0AgIP0ABAAhOiAd/QACACE4IBj9AAIAITcgIUEwaiBIIBT9AAIAIjX95QEiMv0LBAAgIUEgaiA7IDf95QEiM/0LBAAgIUEQaiA8IDj95QEiNP0LBAAgIf0MAABASwAAQEsAAEBLAABASyA6/QwAACBCAAAgQgAAIEIAACBC/eoBIjr95QEiOUEX/asBIDogOf0MAABAywAAQMsAAEDLAABAy/3kAf3kASI6/QwVcjG/FXIxvxVyMb8VcjG//eYB/QwAAIA/AACAPwAAgD8AAIA//eQBIDogOv3mASI5IDr9DKlbY72pW2O9qVtjvalbY7395gH9DN78dT7e/HU+3vx1Pt78dT795AEgOSA6/QwK3a26Ct2tugrdrboK3a26/eYB/QxEdR48RHUePER1HjxEdR48/eQB/eYB/eQB/eYB/eQB/a4BIjr9CwQAIB0gOCA0IDEgNP3mASAAGyA9IDr95gEiOv3mAf3kAf0LAgAgGCA3IDMgMCAz/eYBIAAbIDr95gH95AH9CwIAIBQgNSAyIDYgMv3mASAAGyA6/eYB/eQB/QsCACAUQRBqIRQgGEEQaiEYICFBwABqISEgHUEQaiEdICBBEGohICALQQRqIgsgI0gNAAsgHygCACEdCyAcIB5qIRwgIiAeaiEiIBpBAWohGiAkQQFqIiQgHUgNAAwCCwsgEiAhQdgAbGohIyBDIAFBBXRqIiErAwAhJyAhKwMYtv0TITYCQCAARQ0AIAcgRmoiHSgCACIaIB1BBGoiHygCACIUTg0BICe2/RMhSSAhKwMQtv0TIUogISsDCLb9EyFLIEEgAUEDdGohGyATIBAgPyBCIEZqKAIAIiRBAnQiIWpsaiEcIBMgECBAICFqbGohIgNAAkAgDiAaQQxsaiIhKAIEICEoAgAiHWsiC0EBSA0ARFCwgyHMN/M/IBsrAwCjIicgJLcgIysDAKEiJSAjKwMQIiqiIiwgHbcgIysDCKEiKCALQX9qIiC3oCAjKwMYIimioCAjKwMgoaK2/RMhMCAnICmitiIEQwAAgECU/RMhMSAnICqitiIDQwAAgECU/RMhSCATIBAgJGxBAnRqIB1BAnQiGGohHSAD/RP9DAAAAAAAAIA/AAAAQAAAQEAiOv3mASAnICggKqIgJSApoqGitv0T/eQBITggBP0TIkwgOv3mASAnICwgKCApoqCitv0T/eQBITcgHCAYaiEUICIgGGohGCAMICEoAghBBnRqISEgOiAgs/0T/eUBITJBACEgA0AgHf0AAgAhMyAY/QACACE0ICFBMGogSiAU/QACACI1/eUBIjn9CwQAICFBIGogSyA0/eUBIjv9CwQAICFBEGogSSAz/eUBIjz9CwQAICH9DAAAQEsAAEBLAABASwAAQEsgOCA4/eYBIDf9DAAAAAAAAAAAAAAAAAAAAAAiOv3qASAwIEwgMv3mAf3kASA6/esB/eQBIjogOv3mAf3kAf0MAAAgQgAAIEIAACBCAAAgQv3qASI6/eUBIj1BF/2rASA6ID39DAAAQMsAAEDLAABAywAAQMv95AH95AEiOv0MFXIxvxVyMb8VcjG/FXIxv/3mAf0MAACAPwAAgD8AAIA/AACAP/3kASA6IDr95gEiPSA6/QypW2O9qVtjvalbY72pW2O9/eYB/Qze/HU+3vx1Pt78dT7e/HU+/eQBID0gOv0MCt2tugrdrboK3a26Ct2tuv3mAf0MRHUePER1HjxEdR48RHUePP3kAf3mAf3kAf3mAf3kAf2uASI6/QsEACAdIDMgNiA6/eYBIjogPP3mAf3kAf0LAgAgGCA0IDogO/3mAf3kAf0LAgAgFCA1IDogOf3mAf3kAf0LAgAgFEEQaiEUIBhBEGohGCAhQcAAaiEhIB1BEGohHSAy/QwAAIBAAACAQAAAgEAAAIBA/eQBITIgMSA3/eQBITcgSCA4/eQBITggIEEEaiIgIAtIDQALIB8oAgAhFAsgHCAeaiEcICIgHmohIiAkQQFqISQgGkEBaiIaIBRIDQAMAgsLIAcgRmoiHSgCACIaIB1BBGoiHygCACIUTg0ARAAAAAAAAPA/ICehtv0TIUlEAAAAAAAA8D8gISsDEKG2/RMhSkQAAAAAAADwPyAhKwMIobb9EyFLIEEgAUEDdGohGyATIBAgPyBCIEZqKAIAIiRBAnQiIWpsaiEcIBMgECBAICFqbGohIgNAAkAgDiAaQQxsaiIhKAIEICEoAgAiHWsiC0EBSA0ARFCwgyHMN/M/IBsrAwCjIicgJLcgIysDAKEiJSAjKwMQIiqiIiwgHbcgIysDCKEiKCALQX9qIiC3oCAjKwMYIimioCAjKwMgoaK2/RMhMCAnICmitiIEQwAAgECU/RMhMSAnICqitiIDQwAAgECU/RMhSCATIBAgJGxBAnRqIB1BAnQiGGohHSAD/RP9DAAAAAAAAIA/AAAAQAAAQEAiOv3mASAnICggKqIgJSApoqGitv0T/eQBITggBP0TIkwgOv3mASAnICwgKCApoqCitv0T/eQBITcgHCAYaiEUICIgGGohGCAMICEoAghBBnRqISEgOiAgs/0T/eUBITJBACEgA0AgHf0AAgAhMyAY/QACACE0ICFBMGr9DAAAAAAAAAAAAAAAAAAAAAAiOiAU/QACACI1/eUBIjn9CwQAICFBIGogOiA0/eUBIjv9CwQAICFBEGogOiAz/eUBIjz9CwQAICH9DAAAQEsAAEBLAABASwAAQEsgOCA4/eYBIDcgOv3qASAwIEwgMv3mAf3kASA6/esB/eQBIjogOv3mAf3kAf0MAAAgQgAAIEIAACBCAAAgQv3qASI6/eUBIj1BF/2rASA6ID39DAAAQMsAAEDLAABAywAAQMv95AH95AEiOv0MFXIxvxVyMb8VcjG/FXIxv/3mAf0MAACAPwAAgD8AAIA/AACAP/3kASA6IDr95gEiPSA6/QypW2O9qVtjvalbY72pW2O9/eYB/Qze/HU+3vx1Pt78dT7e/HU+/eQBID0gOv0MCt2tugrdrboK3a26Ct2tuv3mAf0MRHUePER1HjxEdR48RHUePP3kAf3mAf3kAf3mAf3kAf2uASI6/QsEACAdIDMgNiA6/eYBIjogSSA8/eYB/eYB/eQB/QsCACAYIDQgOiBLIDv95gH95gH95AH9CwIAIBQgNSA6IEogOf3mAf3mAf3kAf0LAgAgFEEQaiEUIBhBEGohGCAhQcAAaiEhIB1BEGohHSAy/QwAAIBAAACAQAAAgEAAAIBA/eQBITIgMSA3/eQBITcgSCA4/eQBITggIEEEaiIgIAtIDQALIB8oAgAhFAsgHCAeaiEcICIgHmohIiAkQQFqISQgGkEBaiIaIBRIDQALCyBFIAhHDQALCyA+QQFIDQAgEEECdCEcQQAhGkEAKAKMgAEiI0EMbCEiIBAgPmxBAnQhGEEAKALUgAEhJCAjQQFIIR4DQAJAIB4NAEEAIQsgJCEUIBMhIANAICAhIUEAIR0DQCAUIB1qICEqAgA4AgAgISAYaiEhIB1BBGoiHUEMRw0ACyAUQQxqIRQgIEEEaiEgIAtBAWoiCyAjRw0ACwsgJCAiaiEkIBMgHGohEyAaQQFqIhogPkcNAAsLICYhKgsgBUEwaiQAICoL8S0NJX8BewZ8BHsFfw97AXwBfwp8AX0HewF9BHsCQEEAKAKUgAEiAUEAKAKIgAEiAmwiA0EDbCIEQQFIDQBBACgC/IABIQUDQCAFQQA2AgAgBUEEaiEFIARBf2oiBA0ACwsCQCACQQFIDQAgAUECdCEGQQAhB0EAKAKMgAEiCEEMbCEJIANBAnQhCkEAKAL8gAEhC0EAKALUgAEhDCAIQQFIIQ0DQAJAIA0NAEEAIQ4gDCEDIAshDwNAIA8hBUEAIQQDQCAFIAMgBGoqAgA4AgAgBSAKaiEFIARBBGoiBEEMRw0ACyADQQxqIQMgD0EEaiEPIA5BAWoiDiAIRw0ACwsgDCAJaiEMIAsgBmohCyAHQQFqIgcgAkcNAAsLAkBBACgCmIABIhBBACgCkIABIhFBAnRqKAIAIgVBAUgNACAFQQF0IgVBASAFQQFKGyEEQQAoAuSAASEFA0AgBUIANwMAIAVBCGohBSAEQX9qIgQNAAsLAkAgEUEBSA0AIAFBAnQhBiACQQN0IRIgAkECdCETQQAoAoiBASIEIAByIQdBACgCnIEBIRRBACgC9IABIRVBACgCmIEBIRZBACgC3IABIRdBACgC2IABIRhBACgC4IABIRlBACgClIEBIRpBACgC/IABIRtBACgCkIEBIRxBACgC6IABIR1BACgC7IABIR5BACgCyIABIR9BACgCzIABISBBACgC8IABISEDQAJAAkAgECARIiJBf2oiEUECdCIFaigCACIDIBAgIkECdGooAgBrQX1KDQAgEUEDdCEjICAgEUEFdGohJAJAAkAgHiAFaiIDKAIAIgkgAygCBCIlSA0A/QwAAAAAAAAAAAAAAAAAAAAAISZEAAAAAAAAAAAhJ0QAAAAAAAAAACEoRAAAAAAAAAAAISkMAQsgJCsDGCIqICqgIB8gI2orAwAiKyAroqMhLCAqtv0TIS1EAAAAAAAA8D8gJCsDEKG2/RMhLkQAAAAAAADwPyAkKwMIobb9EyEvRAAAAAAAAPA/ICQrAwChtv0TITAgJUF/aiExIBsgBiAdIAVqKAIAIjJsaiENIBsgASASIDJBAnQiBWpsaiEzIBsgASATIAVqbGohNP0MAAAAAAAAAAAAAAAAAAAAACEmQQAhNUQAAAAAAAAAACEpRAAAAAAAAAAAIShEAAAAAAAAAAAhJ/0MAAAAAAAAAAAAAAAAAAAAACI2ITcgNiE4IDYhOSA2IToDQAJAIBwgCUEMbGoiAigCBCACKAIAIgVrIgxBAUgNACAzIAVBAnQiBWohAyA0IAVqIQogDSAFaiEPIBogAigCCCIOQQZ0aiEFIBYgDkEEdGohC0EAIQggFSEOA0AgLSAF/QAEACI7/eYBITwgA/0AAgAhPSAK/QACACE+IA/9AAIAIT8CQAJAIAdFDQAgBUEwav0ABAAhQCAFQSBq/QAEACFBIAVBEGr9AAQAIUIMAQsgOiA8ID395gEgBUEwav0ABAAiQP3mAf3lASE6IDkgPCA+/eYBIAVBIGr9AAQAIkH95gH95QEhOSA4IDwgP/3mASAFQRBq/QAEACJC/eYB/eUBITgLID8gMCA//eYBIAQbIkMgQv3mASA+IC8gPv3mASAEGyI+IEH95gH95AEgPSAuID395gEgBBsiQSBA/eYB/eQBIUQgPCBB/eYBIUAgPCA+/eYBIUEgPCBD/eYBIUICQAJAIARFDQAgDyBDIEL95QH9CwIAIAogPiBB/eUB/QsCAAwBCyAPID8gQv3lAf0LAgAgCiAK/QACACBB/eUB/QsCACAD/QACACE9CyA7IET95gEhPCADID0gQP3lAf0LAgACQCAADQAgC/0ABAAhPSAOIDz9CwIAIEIgOP3kASA4IAQbITggQSA5/eQBIDkgBBshOSBAIDr95AEgOiAEGyE6IAtBEGohCyA3IDwgPf3mAf3kASE3CyA2IDz95AEhNiAOQRBqIQ4gA0EQaiEDIApBEGohCiAPQRBqIQ8gBUHAAGohBSAIQQRqIgggDEgNAAsLAkAgAA0AIAIoAgQgAigCAGsiC0EBSA0AIDK3IUUgFCACKAIIQQR0aiFGQQAhCgNAICEgRiAKQQJ0IgNqIgUoAgAiD0HYAGxqIggrAxAiRyACKAIAIApqtyAIKwMIoSIqoiBFIAgrAwChIkggCCsDGCJJoqEhKyBIIEeiICogSaKgISogCyAKQQFqIg4gCyAOShshDkQAAAAAAAAAACFKRAAAAAAAAPA/IAgrAyAiS6NEAAAAAAAAAAAgS0S7vdfZ33zbPWQbIUwgFSADaiEDRAAAAAAAAAAAIU1EAAAAAAAAAAAhTkQAAAAAAAAAACFPAkADQCAFKAIAIA9HDQEgSiAqIEuhIkhEAAAAAAAAAAAgSEQAAAAAAAAAAGQbIAMqAgC7IkiioCFKIE0gK0QAAAAAAAAAAEQAAAAAAADwPyBMICqiIlAgUEQAAAAAAADwP2QbIFBEAAAAAAAAAABjGyBIoqKgIU0gBUEEaiEFIANBBGohAyBOICpEAAAAAAAAAAAgKkQAAAAAAAAAAGMbIEiioCFOIE8gKyBIoqAhTyBHICugISsgSSAqoCEqIA4gCkEBaiIKRw0ACyAIICwgTyBNIE4gShAEDAILIAggLCBPIE0gTiBKEAQgCiALSA0ACwsCQAJAIAwgNWoiNUGPA0oNACAJIDFIDQELICYgOCA5/Q0EBQYHFBUWFwABAgMAAQID/V8gOCA5/Q0AAQIDEBESEwABAgMAAQID/V/98AEgOP0fArsgOP0fA7ug/RQgOf0fArsgOf0fA7ug/SIB/fAB/fABISYgJyA6/R8AuyA6/R8Bu6AgOv0fArsgOv0fA7ugoKAhJyAoIDf9HwC7IDf9HwG7oCA3/R8CuyA3/R8Du6CgoCEoICkgNv0fALsgNv0fAbugIDb9HwK7IDb9HwO7oKCgISlBACE1/QwAAAAAAAAAAAAAAAAAAAAAIjohOSA6ITggOiE3IDohNgsgMyAGaiEzIDQgBmohNCANIAZqIQ0gMkEBaiEyIAlBAWoiCSAlRw0ACwsgGSAjaiApOQMAIBggI2ogKCAkKwMYIiogKqBE7zn6/kIu5j+iojkDACAXIBFBGGxqIgUgJzkDECAFICb9CwMADAELICAgEUEFdGoiMSsDGCIrICugIB8gEUEDdCIlaisDACIqICqioyEoRFCwgyHMN/M/ICqjISogISADQdgAbGoiCysDICFIICu2/RMhOAJAIARFDQBDAAAAACFRAkAgSES7vdfZ33zbPWRFDQBEAAAAAAAA8D8gKiBIoqO2IVELAkACQCAeIAVqIgMoAgAiDCADKAIEIjVIDQD9DAAAAAAAAAAAAAAAAAAAAAAhUkQAAAAAAAAAACFORAAAAAAAAAAAIU9EAAAAAAAAAAAhR0QAAAAAAAAAACFJRAAAAAAAAAAAIUtEAAAAAAAAAAAhTEQAAAAAAAAAACEnDAELIFH9EyFTIDVBf2ohMiAbIAYgHSAFaigCACICbGohCSAbIAEgEiACQQJ0IgVqbGohDSAbIAEgEyAFamxqITP9DAAAAAAAAAAAAAAAAAAAAAAhUkEAITREAAAAAAAAAAAhJ0QAAAAAAAAAACFMRAAAAAAAAAAAIUtEAAAAAAAAAAAhSUQAAAAAAAAAACFHRAAAAAAAAAAAIU9EAAAAAAAAAAAhTv0MAAAAAAAAAAAAAAAAAAAAACJDIS8gQyEwIEMhNyBDISYgQyFUIEMhVSBDIVYgQyEuA0ACQCAcIAxBDGxqIgUoAgQgBSgCACIDayIIQQFIDQAgKiACtyALKwMAoSJKIAsrAxAiSKIiTSADtyALKwMIoSJQIAhBf2oiDregIAsrAxgiK6KgIAsrAyChorb9EyFXICogK6K2IlFDAACAQJT9EyFYICogSKK2IllDAACAQJT9EyFaIFn9E/0MAAAAAAAAgD8AAABAAABAQCI8/eYBICogUCBIoiBKICuioaK2/RP95AEhOiBR/RMiWyA8/eYBICogTSBQICuioKK2/RP95AEhOSANIANBAnQiD2ohAyAzIA9qIQogCSAPaiEPIBogBSgCCEEGdGohBSA8IA6z/RP95QEhLUEAIQ4DQCAFQTBq/QAEACFAIAVBEGr9AAQAIUEgBUEgav0ABAAhQiAD/QACACE8IAr9AAIAIT0gDyAP/QACACI/ID8gOCAF/QAEACI2/eYBIj795gEiO/3lAf0LAgAgCiA9ID4gPf3mASJE/eUB/QsCACADIDwgPiA8/eYBIj795QH9CwIAIDYgPyBB/eYBID0gQv3mAf3kASA8IED95gH95AH95gEhPAJAIAANACBVIFMgOf3mAf0MAAAAAAAAAAAAAAAAAAAAACI9/esB/QwAAIA/AACAPwAAgD8AAIA//eoBIDogPP3mASI//eYB/eQBIVUgLyA6IDr95gEgOSA9/eoBIkAgVyBbIC395gH95AEgPf3rASI9/eQBIkEgQf3mAf3kASA8/eYB/eQBIS8gLf0MAACAQAAAgEAAAIBAAACAQP3kASEtIFggOf3kASE5IFogOv3kASE6IC4gPv3kASEuIDcgRP3kASE3IDAgO/3kASEwIFYgP/3kASFWIFQgQCA8/eYB/eQBIVQgJiA9IDz95gH95AEhJgsgQyA8/eQBIUMgA0EQaiEDIApBEGohCiAPQRBqIQ8gBUHAAGohBSAOQQRqIg4gCEgNAAsLAkACQCAIIDRqIjRBjwNKDQAgDCAySA0BCyBSIDAgN/0NBAUGBxQVFhcAAQIDAAECA/1fIDAgN/0NAAECAxAREhMAAQIDAAECA/1f/fABIDD9HwK7IDD9HwO7oP0UIDf9HwK7IDf9HwO7oP0iAf3wAf3wASFSIE4gJv0fALsgJv0fAbugICb9HwK7ICb9HwO7oKCgIU4gTyBU/R8AuyBU/R8Bu6AgVP0fArsgVP0fA7ugoKAhTyBHIFX9HwC7IFX9HwG7oCBV/R8CuyBV/R8Du6CgoCFHIEkgVv0fALsgVv0fAbugIFb9HwK7IFb9HwO7oKCgIUkgSyAu/R8AuyAu/R8Bu6AgLv0fArsgLv0fA7ugoKAhSyBMIC/9HwC7IC/9HwG7oCAv/R8CuyAv/R8Du6CgoCFMICcgQ/0fALsgQ/0fAbugIEP9HwK7IEP9HwO7oKCgISdBACE0/QwAAAAAAAAAAAAAAAAAAAAAIi4hViAuIVUgLiFUIC4hJiAuITcgLiEwIC4hLyAuIUMLIA0gBmohDSAzIAZqITMgCSAGaiEJIAJBAWohAiAMQQFqIgwgNUcNAAsLIBkgJWogJzkDACAYICVqIEwgMSsDGCIrICugRO85+v5CLuY/oqI5AwAgFyARQRhsaiIFIEs5AxAgBSBS/QsDACALICggKqMgSSBHIE8gThAEDAELQwAAAAAhUQJAIEhEu73X2d982z1kRQ0ARAAAAAAAAPA/ICogSKKjtiFRCwJAAkAgHiAFaiIDKAIAIgwgAygCBCI1SA0A/QwAAAAAAAAAAAAAAAAAAAAAIVxEAAAAAAAAAAAhTkQAAAAAAAAAACFPRAAAAAAAAAAAIUdEAAAAAAAAAAAhSUQAAAAAAAAAACFLRAAAAAAAAAAAIUxEAAAAAAAAAAAhJwwBC0QAAAAAAADwPyAxKwMQobb9EyEuRAAAAAAAAPA/IDErAwihtv0TIS9EAAAAAAAA8D8gMSsDAKG2/RMhMCBR/RMhXSA1QX9qITIgGyAGIB0gBWooAgAiAmxqIQkgGyABIBIgAkECdCIFamxqIQ0gGyABIBMgBWpsaiEz/QwAAAAAAAAAAAAAAAAAAAAAIVxBACE0RAAAAAAAAAAAISdEAAAAAAAAAAAhTEQAAAAAAAAAACFLRAAAAAAAAAAAIUlEAAAAAAAAAAAhR0QAAAAAAAAAACFPRAAAAAAAAAAAIU79DAAAAAAAAAAAAAAAAAAAAAAiQyE3IEMhJiBDIVQgQyFVIEMhViBDIVcgQyFYIEMhLQNAAkAgHCAMQQxsaiIFKAIEIAUoAgAiA2siCEEBSA0AICogArcgCysDAKEiSiALKwMQIkiiIk0gA7cgCysDCKEiUCAIQX9qIg63oCALKwMYIiuioCALKwMgoaK2/RMhWiAqICuitiJRQwAAgECU/RMhWyAqIEiitiJZQwAAgECU/RMhUyBZ/RP9DAAAAAAAAIA/AAAAQAAAQEAiPP3mASAqIFAgSKIgSiAroqGitv0T/eQBITkgUf0TIlIgPP3mASAqIE0gUCAroqCitv0T/eQBITsgDSADQQJ0Ig9qIQMgMyAPaiEKIAkgD2ohDyAaIAUoAghBBnRqIQUgPCAOs/0T/eUBIURBACEOA0AgOCAF/QAEACJA/eYBITwgA/0AAgAhPyAK/QACACE+IA/9AAIAIT0CQAJAIABFDQAgBUEwav0ABAAhQSAFQSBq/QAEACFCIAVBEGr9AAQAITYMAQsgLSA8ID/95gEgBUEwav0ABAAiQf3mAf3lASEtIFQgPCA+/eYBIAVBIGr9AAQAIkL95gH95QEhVCAmIDwgPf3mASAFQRBq/QAEACI2/eYB/eUBISYLIA8gPSA8IDAgPf3mASI6/eYB/eUB/QsCACAKIAr9AAIAIDwgLyA+/eYBIj395gH95QH9CwIAIAMgA/0AAgAgPCAuID/95gEiP/3mAf3lAf0LAgAgQCA6IDb95gEgPSBC/eYB/eQBID8gQf3mAf3kAf3mASE8AkAgAA0AIFcgXSA7/eYB/QwAAAAAAAAAAAAAAAAAAAAAIj396wH9DAAAgD8AAIA/AACAPwAAgD/96gEgOSA8/eYBIj/95gH95AEhVyA3IDkgOf3mASA7ID396gEiPiBaIFIgRP3mAf3kASA9/esBIj395AEiQCBA/eYB/eQBIDz95gH95AEhNyBE/QwAAIBAAACAQAAAgEAAAIBA/eQBIUQgWyA7/eQBITsgUyA5/eQBITkgWCA//eQBIVggViA+IDz95gH95AEhViBVID0gPP3mAf3kASFVCyBDIDz95AEhQyADQRBqIQMgCkEQaiEKIA9BEGohDyAFQcAAaiEFIA5BBGoiDiAISA0ACwsCQAJAIAggNGoiNEGPA0oNACAMIDJIDQELIFwgJiBU/Q0EBQYHFBUWFwABAgMAAQID/V8gJiBU/Q0AAQIDEBESEwABAgMAAQID/V/98AEgJv0fArsgJv0fA7ug/RQgVP0fArsgVP0fA7ug/SIB/fAB/fABIVwgTiBV/R8AuyBV/R8Bu6AgVf0fArsgVf0fA7ugoKAhTiBPIFb9HwC7IFb9HwG7oCBW/R8CuyBW/R8Du6CgoCFPIEcgV/0fALsgV/0fAbugIFf9HwK7IFf9HwO7oKCgIUcgSSBY/R8AuyBY/R8Bu6AgWP0fArsgWP0fA7ugoKAhSSBLIC39HwC7IC39HwG7oCAt/R8CuyAt/R8Du6CgoCFLIEwgN/0fALsgN/0fAbugIDf9HwK7IDf9HwO7oKCgIUwgJyBD/R8AuyBD/R8Bu6AgQ/0fArsgQ/0fA7ugoKAhJ0EAITT9DAAAAAAAAAAAAAAAAAAAAAAiLSFYIC0hVyAtIVYgLSFVIC0hVCAtISYgLSE3IC0hQwsgDSAGaiENIDMgBmohMyAJIAZqIQkgAkEBaiECIAxBAWoiDCA1Rw0ACwsgGSAlaiAnOQMAIBggJWogTCAxKwMYIisgK6BE7zn6/kIu5j+iojkDACAXIBFBGGxqIgUgSzkDECAFIFz9CwMAIAsgKCAqoyBJIEcgTyBOEAQLICJBAUoNAAsLC9UBAQN/QQAoAuSAASIGIAAoAkBBBHRqIgcgBysDACAAKwMQIAEgBCAEIAWgIAArAyBEu73X2d982z1kIggboiIEoiABIAIgA6GiIgIgACsDGKKhoDkDACAHQQhqIgcgBysDACAEIAArAxiiIAIgACsDEKKgoDkDACAGIAAoAkRBBHRqIgcgBysDACABIAVEAAAAAAAAAAAgCBuiIgUgACsDEKIgASADoiIBIAArAxiioaA5AwAgB0EIaiIHIAcrAwAgBSAAKwMYoiABIAArAxCioKA5AwALKwEBfkEAKQOAgAEhASAArEIChhABIQBBACABNwOAgAFBACAANgKMgQEgAAv1AgsBfAF9An8BfAF/AnsBfwF7AX8BfQF8RAAAAAAAAABAIAC3IgGjtiECQQAhA0EAKAKMgQEhBEQAAAAAAAAAACEFAkAgAEEESA0AIABBAnQhBiAC/RMhB/0MAAAAAAAAAAAAAAAAAAAAACEIRAAAAAAAAAAAIQVBACEDIAQhCQNAIAkgByAJ/QACACAJIAZq/QACAP3lASIK/eYB/QsCACADQQhqIQsgCCAKIAr95gH95AEhCAJAAkAgA0H8AXFFDQAgCyAATA0BCyAFIAj9HwC7IAj9HwG7oCAI/R8CuyAI/R8Du6CgoCEF/QwAAAAAAAAAAAAAAAAAAAAAIQgLIAlBEGohCSADQQRqIQMgCyAATA0ACwsCQCAAIANMDQAgAEECdCEGIAAgA2shCyAEIANBAnRqIQkDQCAJIAkqAgAgCSAGaioCAJMiDCAClDgCACAJQQRqIQkgBSAMuyINIA2ioCEFIAtBf2oiCw0ACwsgBSABowvUBgMRfwF7BH8jAEEQayEEQQAoAoyBASIFIAIgAWwiBiAAbEECdCIHaiIIIANBA3RqQQRqIgkgB2pBEGohCgJAIAYgAyACbCILQQF0akEEaiIMQQFIDQAgCiEHA0AgB0EANgIAIAdBBGohByAMQX9qIgwNAAsLAkAgAEEBSA0AIAJBAnQhDSACIAFsIg5BAnQhDyAKIAtBAnRqIRAgA0EBdCIHQQAgB0EAShtBAWohESAFIRJBACETA0AgECEHIBIhDCAGIQICQCAGQQFIDQADQCAHIAwqAgA4AgAgB0EEaiEHIAxBBGohDCACQX9qIgINAAsgCSATIAZsQQJ0aiEUQQAhASAKIQsDQP0MAAAAAAAAAAAAAAAAAAAAACEVAkAgA0EASA0AIAghByALIQwgESECA0AgFSAM/QACACAH/QkCAP3mAf3kASEVIAdBBGohByAMIA1qIQwgAkF/aiICDQALCyAUIAFBAnRqIBX9CwIAIAtBEGohCyABQQRqIgEgBkgNAAsLIBIgD2ohEiATQQFqIhMgAEcNAAsgBSAOIABsQQJ0IANBAnRqaiEWIABBAnQhCSAOQQJ0IQ0gA0EDdCAFakEEaiEXIAZBAUghGCAFIRlBACEKA0ACQCAYDQAgAyAKIAMgCkgbIgdBf3MhEyAWIAdBAnQiDGshDyAXIA4gCSAMa2xqIQggBSAKIAZsQQJ0aiEQQQAhAiAAIApBf3NqIgwgAyAMIANIGyIBQQAgB2tIIRIgGSERIAYhCwNAIAIhFAJAAkAgEkUNAP0MAAAAAAAAAAAAAAAAAAAAACEVDAEL/QwAAAAAAAAAAAAAAAAAAAAAIRUgDyEHIAghDCATIQIDQCAVIAz9AAIAIAf9CQIA/eYB/eQBIRUgB0EEaiEHIAwgDWohDCACQQFqIgIgAUgNAAsLAkACQCAUQQRqIgIgBkwNACAGIBRMDQFBACEHIBEhDANAIAQgFf0LBAAgDCAEIAdBA3FBAnRyKgIAOAIAIAxBBGohDCALIAdBAWoiB0cNAAwCCwsgECAUQQJ0aiAV/QsCAAsgEUEQaiERIAhBEGohCCALQXxqIQsgAiAGSA0ACwsgGSANaiEZIAlBBGohCSAKQQFqIgogAEcNAAsLCw==';
 
 // This module as a Worker's program.
 if (typeof WorkerGlobalScope !== 'undefined' && self instanceof WorkerGlobalScope) {

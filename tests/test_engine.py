@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import wasm
 from conftest import watched
 from dsketch_nb import widgets
 from dsketch_nb.optimise import Cosine, ImageOptimiser, LearnWidths
@@ -15,9 +16,9 @@ from dsketch_nb.scene import Scene
 
 STATIC = Path(widgets.__file__).parent/'static'
 
-@pytest.fixture(scope='module')
-def js(browser):
-    "Ask the browser: js(body of an async function of `engine` and `data`, data)."
+@pytest.fixture(scope='module', params=['JavaScript', 'WebAssembly'])
+def js(browser, request):
+    "Ask the browser: js(body of an async function of `engine` and `data`, data). Once with the loops in JavaScript, once with the compiled ones."
     context = browser.new_context()
     context.set_offline(True)
     page, wrong = watched(context)
@@ -25,6 +26,7 @@ def js(browser):
     page.goto('http://page.test/')
     source = (STATIC/'engine.js').read_text(encoding='utf-8')
     page.evaluate("async source => { window.engine = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))); }", source)
+    assert page.evaluate('wanted => window.engine.compiled(wanted)', request.param == 'WebAssembly') == (request.param == 'WebAssembly')
     yield lambda body, data=None: page.evaluate(f'async data => {{ const engine = window.engine; {body} }}', data)
     assert not wrong
     context.close()
@@ -68,7 +70,7 @@ def python_says(scene, grad):
     for g in scene.groups:
         for p in g.parameters(): p.requires_grad_()
     picture = scene.draw().movedim(0, -1).expand(scene.height, scene.width, 3)
-    (picture*grad).sum().backward()
+    if picture.requires_grad: (picture*grad).sum().backward()
     zero = lambda p: torch.zeros_like(p) if p.grad is None else p.grad
     by = [dict(params=zero(g.params), alpha=zero(g.alpha), width=zero(g.sigma2)*2*g.sigma2.detach(), colour=None if g.colour is None else zero(g.colour)) for g in scene.groups]
     return picture.detach(), by
@@ -81,8 +83,8 @@ DRAW = """return data.map(({ scene, grad }) => {
   return { picture, groups: groups.map(g => Object.fromEntries(['params', 'colour', 'width', 'alpha'].map(k => [k, Array.from(g[k].grad)]))) };
 });"""
 
-def test_picture_and_gradients_are_those_of_draw(js):
-    scenes = [random_scene(i) for i in range(200)]
+def agree(js, scenes):
+    "Picture and gradients of the page are Python's: to one part in 10,000 of the largest. How many gradients there were."
     grads = [torch.randn(s.height, s.width, 3, generator=torch.Generator().manual_seed(i)) for i, s in enumerate(scenes)]
     answers = js(DRAW, [dict(scene=plain(s), grad=g.flatten().tolist()) for s, g in zip(scenes, grads)])
     drawn, worst = 0, {}
@@ -92,12 +94,42 @@ def test_picture_and_gradients_are_those_of_draw(js):
         for k in ('params', 'colour', 'width', 'alpha'):
             pairs = [(p[k], torch.tensor(a[k], dtype=torch.float64).view_as(p[k])) for p, a in zip(by, answer['groups']) if p[k] is not None]
             if k == 'params': pairs = [(p.sum(1), a.sum(1)) if g.tied else (p, a) for g, (p, a) in zip(scene.groups, pairs)]
-            largest = max((p.abs().max().item() for p, _ in pairs), default=0.)
+            largest = max((p.abs().max().item() for p, _ in pairs if p.numel()), default=0.)
             drawn += largest > .01
-            off[k] = max(((p - a).abs().max().item() for p, a in pairs), default=0.) / max(largest, .01)
+            off[k] = max(((p - a).abs().max().item() for p, a in pairs if p.numel()), default=0.) / max(largest, .01)
         worst = {k: max((v, i), worst.get(k, (0., 0))) for k, v in off.items()}
     assert max(worst.values())[0] < 1e-4, worst
+    return drawn
+
+def test_picture_and_gradients_are_those_of_draw(js):
+    drawn = agree(js, [random_scene(i) for i in range(200)])
     assert drawn > 500, f'{drawn}: most scenes must have something to differentiate'
+
+def some(height, width, kind='segments', n=3, sigma=2., shift=0., compose='paint', spread=1.):
+    "Strokes of one kind at random places; `sigma` in pixels."
+    g = torch.Generator().manual_seed(height*width + n)
+    k = {'points': 1, 'segments': 2, 'polylines': 5, 'beziers': 4}[kind]
+    params = (torch.rand(n, k, 2, generator=g)*2 - 1)*spread + shift
+    scene = Scene(height, width, compose, (.2, .5, .9))
+    scene.add(kind, params, torch.rand(n, 3, generator=g), torch.full((n,), (sigma*scene.pitch)**2), torch.rand(n, generator=g))
+    scene.groups[-1].tied = False
+    return scene
+
+KINDS = ('points', 'segments', 'polylines', 'beziers')
+DEGENERATE = {
+    'no strokes': lambda: [some(5, 7, n=0), some(1, 1, n=0)],
+    'one pixel': lambda: [some(1, 1, kind) for kind in KINDS],
+    'one row or column': lambda: [some(h, w, kind) for kind in KINDS for h, w in ((1, 13), (13, 1))],
+    'off the canvas': lambda: [some(9, 14, kind, shift=shift, spread=.2) for kind in KINDS for shift in (-5., 1.1, 40., -1e6, 1e10)],
+    'some off the canvas': lambda: [some(9, 14, kind, n=20, spread=3., compose=compose) for kind in KINDS for compose in ('paint', 'ink')],
+    'wider than the canvas': lambda: [some(12, 11, kind, sigma=sigma) for kind in KINDS for sigma in (50., 3e3)],
+    'thin': lambda: [some(12, 11, kind, sigma=sigma) for kind in KINDS for sigma in (.3, .05)],
+    'widths not a multiple of 4': lambda: [some(6, w, kind, n=8, compose=compose) for w in range(1, 13) for kind in KINDS for compose in ('paint', 'ink')],
+    'long and level': lambda: [some(6, 301, spread=torch.tensor([.001, 1.]), n=9, sigma=.5)],
+}
+
+@pytest.mark.parametrize('name', DEGENERATE)
+def test_degenerate_drawings(js, name): agree(js, DEGENERATE[name]())
 
 # --- the rest of an iteration
 
@@ -179,6 +211,67 @@ def test_a_run_follows_python(js, more):
     o.fit(100)
     assert o.history[-1] < .6*o.history[0]
     assert answer['losses'] == pytest.approx(o.history, rel=.01)
+
+# --- the compiled loops
+
+BOTH = """const run = compiled => {
+    engine.compiled(compiled);
+    const fit = new engine.Fit(Float32Array.from(data.flat), data.h, data.w, { strokes: 20, iters: 40, reseed: 0, ...data.settings }), losses = [], bytes = [];
+    for (let i = 0; i < 40; i++) {
+      if (i === 10) fit.set({ sigma: 15 });
+      if (i === 20) fit.set({ strokes: 400 });
+      if (i === 30) fit.set({ sigma: 1 });
+      losses.push(fit.step());
+      bytes.push(fit.drawing.machine?.program.memory.buffer.byteLength ?? 0);
+      engine.pixels(fit.moment(), 1.5);                          // another drawing between two steps, in the same memory
+    }
+    return { losses, bytes, picture: Array.from(fit.draw()) };
+  };
+  return [run(false), run(true)];"""
+
+@pytest.mark.parametrize('settings', [dict(), dict(kind='beziers', compose='ink', paper=[1., 1., 1.], loss='BlurredMSE')], ids=['lines', 'curves'])
+def test_memory_grows_in_the_midst_of_a_run(js, settings):
+    "Wider and more strokes need more room than there was: the run goes on as it does in JavaScript."
+    x, flat = photo(61)
+    plain, fast = js(BOTH, dict(flat=flat, h=x.shape[1], w=x.shape[2], settings=settings))
+    assert fast['losses'] == pytest.approx(plain['losses'], rel=.01)
+    assert fast['bytes'][0] < fast['bytes'][-1] and fast['bytes'] == sorted(fast['bytes']) and not any(plain['bytes'])
+
+def test_memory_stays_as_it_is(js):
+    "300 iterations of one drawing allocate nothing, and a drawing of that size between them no more."
+    x, flat = photo(60)
+    bytes = js("""const { flat, h, w } = data, still = { lr: 1e-9, colour_lr: 1e-9, sigma2_lr: 1e-9, reseed: 0 };
+      const fit = new engine.Fit(Float32Array.from(flat), h, w, { strokes: 60, ...still });
+      const held = () => Object.values(fit.drawing).reduce((n, o) => n + (o?.byteLength ?? 0), fit.drawing.machine?.program.memory.buffer.byteLength ?? 0);
+      return Array.from({ length: 300 }, () => { fit.step(); engine.pixels(fit.moment()); return held(); });""", dict(flat=flat, h=x.shape[1], w=x.shape[2]))
+    assert bytes[0] == bytes[-1] > 0
+
+def test_a_page_without_webassembly_goes_on(browser):
+    "Where a page forbids WebAssembly, the loops in JavaScript draw; where it does not, in a Worker from a text, the compiled ones."
+    source = (STATIC/'engine.js').read_text(encoding='utf-8')
+    ask = """source => new Promise((yes, no) => {
+      const text = source.replace(/^export /gm, '') + "; self.postMessage({ compiled: compiled() });";
+      const worker = new Worker(URL.createObjectURL(new Blob([text], { type: 'text/javascript' })));
+      worker.onmessage = e => yes(e.data.compiled);
+      worker.onerror = e => no(new Error(e.message));
+    })"""
+    said = []
+    for policy in ("script-src 'unsafe-inline' 'unsafe-eval' blob:", "script-src 'unsafe-inline' blob:"):
+        context = browser.new_context()
+        context.set_offline(True)
+        page = context.new_page()
+        page.route('**/*', lambda route: route.fulfill(content_type='text/html', headers={'content-security-policy': policy}, body='<!doctype html><title>page</title>'))
+        page.goto('http://page.test/')
+        said.append(page.evaluate(ask, source))
+        context.close()
+    assert said == [True, False]
+
+def test_the_compiled_loops_are_those_of_the_source():
+    "engine.js holds what engine.c becomes; compiled again where the compiler is."
+    compiler, sha, code = wasm.recorded()
+    assert sha == wasm.digest(), 'engine.c has changed since it was compiled: `python tests/wasm.py` (it says what it wants)'
+    assert compiler == wasm.NEEDS and len(code) < 16_000
+    if wasm.has_compiler(): assert wasm.compiled() == code
 
 def test_a_slow_page_still_sees_the_last_state(js):
     "Two pictures are under way at most; what was left out meanwhile is sent when one of them has been shown."

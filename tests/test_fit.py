@@ -134,6 +134,24 @@ def test_a_stroke_is_dragged_and_finds_its_way_back(toy):
     toy.press('start')
     toy.until('Number(say.match(/(\\S+) dB/)[1]) > arg', max(worse + .05, best - .2))
 
+def test_a_finger_drags_a_stroke(browser):
+    "On a phone: the stroke under the finger follows it, the page stays where it is, and the stroke is let go with the finger."
+    fit = Fit(browser, BrowserOptimiser('sample:china', **SMALL).live_html(), has_touch=True, viewport=dict(width=390, height=800))
+    fit.reach(80)
+    fit.stop()
+    page, finger = fit.page, fit.context.new_cdp_session(fit.page)
+    page.locator('.fit canvas').scroll_into_view_if_needed()
+    box, best, scrolled = page.locator('.fit canvas').bounding_box(), fit.db(), page.evaluate('scrollY')
+    def touch(kind, *at): finger.send('Input.dispatchTouchEvent', dict(type=kind, touchPoints=[dict(x=box['x'] + at[0]*box['width'], y=box['y'] + at[1]*box['height'])] if at else []))
+    touch('touchStart', .4, .5)
+    page.locator('.fit-dot').first.wait_for()
+    for k in range(1, 6): touch('touchMove', .4 - .06*k, .5 - .07*k)
+    fit.until('Number(say.match(/(\\S+) dB/)[1]) < arg', best - .05)
+    touch('touchEnd')
+    page.locator('.fit-dot').first.wait_for(state='detached')
+    assert page.evaluate('scrollY') == scrolled
+    fit.done()
+
 def test_files_to_keep(toy):
     toy.reach(20)
     toy.stop()
@@ -264,6 +282,7 @@ def test_one_file_shows_replays_and_goes_on(browser, tmp_path):
     fit = Fit(browser, '', path)
     fit.until("say.startsWith('iteration 0,')")
     with torch.no_grad(): wanted = scene.draw()
+    assert fit.page.workers[0].evaluate('compiled()')                          # WebAssembly in a Worker, from a disk
     first = fit.db()
     with torch.no_grad(): psnr = -10*(wanted - photo[:, :40]).square().mean().log10().item()
     assert fit.page.title() == 'A flower' and abs(first - psnr) < 3            # the photograph is resized to the canvas
