@@ -12,6 +12,7 @@ from dsketch_nb.command import add_class_flags, build, flags_of, options
 from dsketch_nb.decoders import (Coloured, Masked, Recurrent, RecurrentSimpleLineDecoder, SinglePassColouredLineDecoder, SinglePassMaskedLineDecoder, SinglePassPolyConnectDecoder, straight_through)
 from dsketch_nb.encoders import SimpleMLPEncoder
 from dsketch_nb.losses import MSELoss
+from dsketch_nb.shape_decoders import SinglePassShapesDecoder
 from dsketch_nb.training import load_weights, save_weights
 
 ENCODERS = 'SimpleMLPEncoder SimpleCNNEncoder BetterCNNEncoder Conv2DEncoder StrokeNetEncoder'.split()
@@ -20,7 +21,8 @@ DECODERS = dict(SinglePassSimpleLineDecoder={}, SinglePassPolyLineDecoder={}, Si
                 SinglePassBezierConnectDecoder=FEW, SinglePassCRSDecoder=dict(npoints=6), SinglePassPointsDecoder=dict(npoints=9), SinglePassColouredLineDecoder={},
                 SinglePassColouredPointsDecoder=dict(npoints=9), SinglePassColouredCRSDecoder=dict(nlines=2, npoints=5), RNNBezierDecoder=dict(steps=3),
                 RecurrentSimpleLineDecoder=dict(steps=2, nlines=3), RecurrentPolyLineDecoder=dict(steps=2, npoints=5), RecurrentPolyConnectDecoder=dict(steps=2, npoints=3),
-                RecurrentCRSDecoder=dict(steps=2, npoints=5), SinglePassMaskedLineDecoder={}, SinglePassMaskedBezierDecoder=dict(nlines=3))
+                RecurrentCRSDecoder=dict(steps=2, npoints=5), SinglePassMaskedLineDecoder={}, SinglePassMaskedBezierDecoder=dict(nlines=3),
+                SinglePassShapesDecoder=dict(nshapes=3), SinglePassColouredShapesDecoder=dict(nshapes=2, segments=3), SinglePassMaskedShapesDecoder=dict(nshapes=2, segments=2))
 MODELS = AutoEncoder, VariationalAutoEncoder
 torch.set_num_threads(1)                             # `draw` has threads of its own
 digits = torch.tensor(load_digits().images[:6], dtype=torch.float32)[:, None] / 16        # six real digits of 8 x 8 pixels
@@ -110,7 +112,7 @@ def test_images_of_a_batch_do_not_know_of_each_other(name, size, batch, channels
         together, drawing = d(z), d.strokes(z)
         for i in range(batch): torch.testing.assert_close(d(z[i:i+1])[0], together[i], atol=1e-5, rtol=0)
     bound = torch.tensor([1., (size[1]-1)/(size[0]-1)])
-    free = name in ('SinglePassSimpleBezierDecoder', 'SinglePassBezierConnectDecoder')          # mirrored controls may leave the canvas
+    free = 'Shapes' in name or name in ('SinglePassSimpleBezierDecoder', 'SinglePassBezierConnectDecoder')          # bent circles and mirrored controls may leave the canvas
     assert free or bool((drawing.params.abs() <= bound + 1e-5).all())
 
 @pytest.mark.parametrize('name', [o for o in DECODERS if 'Masked' not in o])                 # a switch has no derivative, see below
@@ -197,6 +199,9 @@ WRONG = [('SinglePassSimpleLineDecoder', dict(nlines=0), 'nlines 0 must be a who
          ('RNNBezierDecoder', dict(steps=-1), 'steps -1'), ('SinglePassMaskedLineDecoder', dict(stroke_cost=-1.), 'stroke_cost -1.0 must be 0 or more'),
          ('SinglePassMaskedLineDecoder', dict(stroke_cost=float('nan')), 'stroke_cost nan'), ('SinglePassPointsDecoder', dict(decoder_hidden=0), 'decoder_hidden 0'),
          ('SinglePassPointsDecoder', dict(decoder_hidden2=0), 'decoder_hidden2 0'), ('RNNBezierDecoder', dict(contrast=0.), 'contrast 0.0 must be above 0'),
+         ('SinglePassShapesDecoder', dict(nshapes=0), 'nshapes 0 must be a whole number of 1 or more'), ('SinglePassShapesDecoder', dict(segments=1), 'segments 1 .* 2 or more'),
+         ('SinglePassShapesDecoder', dict(bend=0.), 'bend 0.0 must be above 0: 1 is a radius'), ('SinglePassShapesDecoder', dict(bend=float('nan')), 'bend nan'),
+         ('SinglePassShapesDecoder', dict(chords=1), 'chords 1 .* 2 or more'), ('SinglePassShapesDecoder', dict(decoder_hidden=0), 'decoder_hidden 0'),
          ('SinglePassPointsDecoder', dict(nlines=3), 'SinglePassPointsDecoder has no option nlines: expected one of npoints')]
 
 @pytest.mark.parametrize('name, flags, says', WRONG)
