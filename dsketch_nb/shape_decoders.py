@@ -35,7 +35,7 @@ class SinglePassShapesDecoder(Decoder):
         nshapes:int=5, # how many shapes
         segments:int=4, # joined curves an outline, 2 or more
         smooth:bool=True, # no corners: a knot is left in the direction it was reached
-        bend:float=1., # how far a knot or control may leave its circle, in radii
+        bend:float=.5, # how far a knot or control may leave its circle, in radii
         chords:int=4, # straight pieces that a curve is drawn with, 2 or more
         decoder_hidden:int=64, # width of the first hidden layer
         decoder_hidden2:int=256, # width of the second
@@ -45,7 +45,7 @@ class SinglePassShapesDecoder(Decoder):
         n, k = whole_number(nshapes, 'nshapes'), whole_number(segments, 'segments', 2)
         self.strokes_a_pass, self.chords = n, whole_number(chords, 'chords', 2)
         if not 0 < bend < math.inf:
-            raise ValueError(f"bend {bend} must be above 0: 1 is a radius")
+            raise ValueError(f"bend {bend} must be above 0, in radii: try .5")
         self.smooth, self.bend = smooth, bend
         a = whole_number(decoder_hidden, 'decoder_hidden')
         b = whole_number(decoder_hidden2, 'decoder_hidden2')
@@ -83,11 +83,11 @@ def strokes(self:SinglePassShapesDecoder, z):
 # %% ../nbs/32b_shape_decoders.ipynb #shapedec27
 def spread_out(
     n:int, # how many points
-    reach:float=.5, # radius of the disc, in grid units
+    reach:float=.6, # radius of the disc, in grid units
 )->Tensor: # [n, 2] (row, col), their mean in the middle
     "Points spread evenly over a disc, as a sunflower's seeds are (Vogel 1979)."
     if not 0 < reach < math.inf:
-        raise ValueError(f"reach {reach} must be above 0, in grid units: try .5")
+        raise ValueError(f"reach {reach} must be above 0, in grid units: try .6")
     i = torch.arange(whole_number(n, 'n')) + .5
     turn = math.pi*(3 - 5**.5)*i
     points = (i/n).sqrt()[:, None]*torch.stack([turn.sin(), turn.cos()], 1)
@@ -99,8 +99,8 @@ def begin(self:SinglePassShapesDecoder):
     "Circles side by side, which the latent moves only a little as yet."
     n = self.strokes_a_pass
     self.to_middles.bias.copy_(spread_out(n).atanh().flatten())
-    # discs as large as half of the canvas, taken together
-    radius = (2/(math.pi*n))**.5
+    # taken together, the discs are a quarter of the canvas
+    radius = 1/(math.pi*n)**.5
     self.to_radii.bias.fill_(math.log(radius/(1 - radius)))
     for x in self.to_bends.parameters(): nn.init.zeros_(x)
 

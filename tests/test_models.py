@@ -200,7 +200,7 @@ WRONG = [('SinglePassSimpleLineDecoder', dict(nlines=0), 'nlines 0 must be a who
          ('SinglePassMaskedLineDecoder', dict(stroke_cost=float('nan')), 'stroke_cost nan'), ('SinglePassPointsDecoder', dict(decoder_hidden=0), 'decoder_hidden 0'),
          ('SinglePassPointsDecoder', dict(decoder_hidden2=0), 'decoder_hidden2 0'), ('RNNBezierDecoder', dict(contrast=0.), 'contrast 0.0 must be above 0'),
          ('SinglePassShapesDecoder', dict(nshapes=0), 'nshapes 0 must be a whole number of 1 or more'), ('SinglePassShapesDecoder', dict(segments=1), 'segments 1 .* 2 or more'),
-         ('SinglePassShapesDecoder', dict(bend=0.), 'bend 0.0 must be above 0: 1 is a radius'), ('SinglePassShapesDecoder', dict(bend=float('nan')), 'bend nan'),
+         ('SinglePassShapesDecoder', dict(bend=0.), 'bend 0.0 must be above 0, in radii'), ('SinglePassShapesDecoder', dict(bend=float('nan')), 'bend nan'),
          ('SinglePassShapesDecoder', dict(chords=1), 'chords 1 .* 2 or more'), ('SinglePassShapesDecoder', dict(decoder_hidden=0), 'decoder_hidden 0'),
          ('SinglePassPointsDecoder', dict(nlines=3), 'SinglePassPointsDecoder has no option nlines: expected one of npoints')]
 
