@@ -22,7 +22,9 @@ from dsketch_nb.data import DataSet, Split
 from dsketch_nb.decoders import Recurrent
 from dsketch_nb.draw import draw
 from dsketch_nb.encoders import SimpleMLPEncoder
+from dsketch_nb.kinds import Kind
 from dsketch_nb.losses import MSELoss
+from dsketch_nb import shape_decoders                 # known by name from here on
 from dsketch_nb.runs import replacing
 from dsketch_nb.training import Trainer, evaluate
 
@@ -67,7 +69,8 @@ def parts(t, rounds=200):
     if isinstance(model.decoder, Recurrent) or getattr(model.decoder, 'exact', False): return None
     images, labels = next(batches)
     drawing = model.decoder.strokes(model.encode(images))
-    vertices = stroke_vertices(drawing.kind, drawing.params).detach().requires_grad_()
+    fill = 'nonzero' if Kind.find(drawing.kind).filled else None
+    vertices = stroke_vertices(drawing.kind, drawing.params, drawing.chords).detach().requires_grad_()
     ink = None if drawing.ink is None else drawing.ink.detach().requires_grad_()
     upward = [torch.randn_like(o)*1e-6 for o in (drawing.params, drawing.ink) if o is not None]
     down = torch.randn(len(images), 1 if ink is None or ink.dim() == 2 else ink.shape[2], *model.decoder.size)
@@ -80,7 +83,7 @@ def parts(t, rounds=200):
         torch.autograd.backward([o for o in (d.params, d.ink) if o is not None], upward)
         t.optimiser.step()
     def only_draw():
-        out = draw(vertices, model.decoder.size, model.decoder.sigma2, alpha=ink) if ink is None or ink.dim() == 2 else draw(vertices, model.decoder.size, model.decoder.sigma2, ink, compose='ink')
+        out = draw(vertices, model.decoder.size, model.decoder.sigma2, alpha=ink, fill=fill) if ink is None or ink.dim() == 2 else draw(vertices, model.decoder.size, model.decoder.sigma2, ink, compose='ink', fill=fill)
         torch.autograd.grad(out, [o for o in (vertices, ink) if o is not None], down)
     times = [[seconds(f) for f in (step, network, only_draw)] for _ in range(rounds)]
     return [min(o) for o in zip(*times)]

@@ -33,7 +33,7 @@ COMPLETED_BY = dict(
     Loss=('perceptual',),
     losses=('perceptual',),
     Encoder=('encoders',),
-    Decoder=('decoders',))
+    Decoder=('decoders', 'shape_decoders'))
 
 # rooms that are called like the function they are about
 CALLABLE = 'draw', 'imageopt'

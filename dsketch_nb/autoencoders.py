@@ -20,23 +20,24 @@ from .command import ByName, whole_number
 # %% ../nbs/30_autoencoders.ipynb #d53e33ef
 _BASES = {}
 
-def _bezier_basis(points, dtype, device):
+def _bezier_basis(points, chords, dtype, device):
     """[K, points]: the vertices of a chain of cubics are this matrix times its control
     points."""
     with torch.inference_mode(False):
-        return bezier_chain_to_polyline(torch.eye(points, dtype=dtype, device=device))
+        ones = torch.eye(points, dtype=dtype, device=device)
+        return bezier_chain_to_polyline(ones, chords)
 
 def stroke_vertices(
-    kind:str, # 'points', 'segments', 'polylines', 'beziers', 'catmull_roms' or your own
+    kind:str, # a kind of Scene group, such as 'segments' or 'shapes', or your own
     params:Tensor, # [*, N, P, 2] positions in grid units, as a Scene takes them
+    chords:int=10, # straight pieces for each cubic or span
 )->Tensor: # [*, N, K, 2] in grid units
-    """The polylines that strokes of a kind are drawn as, curves by ten chords a cubic
-    or span."""
+    "The polylines that strokes of a kind are drawn as."
     # the same curve, with a third less to compute
     if kind == 'catmull_roms': params = catmull_rom_to_bezier(params)
     if kind not in ('beziers', 'catmull_roms'):
-        return Kind.find(kind)().vertices(params, 10)
-    key = params.shape[-2], params.dtype, params.device
+        return Kind.find(kind)().vertices(params, chords)
+    key = params.shape[-2], chords, params.dtype, params.device
     if type(params) not in (Tensor, nn.Parameter):
         # a fake tensor, say, lives no longer than its mode: nothing of it is kept
         return _bezier_basis(*key) @ params
@@ -47,7 +48,7 @@ def stroke_vertices(
 @dataclass
 class Drawing:
     "What a decoder answers: strokes of one kind for each image of a batch."
-    kind:str # 'points', 'segments', 'polylines', 'beziers' or 'catmull_roms'
+    kind:str # a kind of Scene group, such as 'segments' or 'shapes'
     # [B, N, P, 2] positions in grid units, (row, col), as a Scene takes them
     params: Tensor
     size:tuple # (height, width) in pixels
@@ -60,6 +61,7 @@ class Drawing:
     # tensors
     exact: bool = False
     canvas:Tensor=None # [B, C, H, W] the strokes on black, where that is known already
+    chords:int=10 # straight pieces for each cubic or span
 
 # %% ../nbs/30_autoencoders.ipynb #82fbbd8c
 @patch
@@ -70,15 +72,14 @@ def on_black(self:Drawing,
     if self.canvas is not None and backend is None: return self.canvas
     if self.exact:
         out = self._exactly()
-    elif self.ink is None or self.ink.dim() == 2:
-        out = draw(
-            stroke_vertices(self.kind, self.params), self.size, self.sigma2,
-            alpha=self.ink, backend=backend,
-        )
     else:
+        coloured = self.ink is not None and self.ink.dim() == 3
+        ink = dict(colour=self.ink, compose='ink') if coloured else dict(alpha=self.ink)
+        # outlines, such as those of shapes, are filled
+        fill = 'nonzero' if Kind.find(self.kind).filled else None
+        vertices = stroke_vertices(self.kind, self.params, self.chords)
         out = draw(
-            stroke_vertices(self.kind, self.params), self.size, self.sigma2, self.ink,
-            compose='ink', backend=backend,
+            vertices, self.size, self.sigma2, fill=fill, backend=backend, **ink
         )
     return out.expand(-1, self.channels, -1, -1)
 
@@ -134,7 +135,7 @@ def _scene(self:Drawing, params, ink):
     pale = self.contrast < 1 and not coloured
     colour = 1 - ink if coloured else [1 - self.contrast]*3 if pale else None
     return Scene(*self.size, 'paint' if pale else 'ink').add(
-        self.kind, params, colour, self.sigma2, None if coloured else ink
+        self.kind, params, colour, self.sigma2, None if coloured else ink, self.chords
     )
 
 # %% ../nbs/30_autoencoders.ipynb #23b54a84
@@ -213,7 +214,7 @@ class Decoder(nn.Module, ByName, family='decoder'):
 # %% ../nbs/30_autoencoders.ipynb #7fccb9d1
 @patch
 def drawing(self:Decoder,
-    kind:str, # 'points', 'segments', 'polylines', 'beziers' or 'catmull_roms'
+    kind:str, # a kind of Scene group, such as 'segments' or 'shapes'
     params:Tensor, # [B, N, P, 2] in [-1, 1] from edge to edge, (row, col)
     ink:Tensor=None, # coverage in [0, 1]: [B, N] or [B, N, 3]; None is full ink
     **kwargs # more of Drawing

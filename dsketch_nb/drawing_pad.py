@@ -69,6 +69,9 @@ def sharp_image(
         colours = torch.zeros(len(g), 3) if g.colour is None else g.colour
         if g.alpha is not None: colours = 1 - g.alpha[:, None]*(1 - colours)     # as on white
         for line, rgb, sigma2 in zip((g.vertices().flip(-1)/scene.pitch*k + middle).tolist(), (255*colours).round().int().tolist(), g.sigma2.tolist()):
+            if g.rule:
+                pen.polygon([tuple(o) for o in line], tuple(rgb))
+                continue
             wide = (math.pi*sigma2)**.5 / scene.pitch * k
             pen.line([tuple(o) for o in line], tuple(rgb), round(wide))
             for x, y in line:

@@ -37,7 +37,8 @@ from . import sharp # profiles closest and fitted are known from here on
 from .samples import Samples
 from .training import DecoderWidths, EpochProgress, Trainer, evaluate
 from .training import load_weights, take
-from . import decoders, encoders                # known by name from here on
+# known by name from here on
+from . import decoders, encoders, shape_decoders
 
 # %% ../nbs/36_experiments.ipynb #f4fa345d
 FAMILIES = dict(encoder=Encoder, decoder=Decoder, dataset=DataSet, loss=Loss)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import dsketch_nb
-from dsketch_nb import animation, classifiers, data, decoders, drawing_pad, encoders, experiments, from_paper, imageopt, imageopt_command, losses, optimise, pictures, placement, raster, samples, schedules, training
+from dsketch_nb import animation, classifiers, data, decoders, drawing_pad, encoders, experiments, from_paper, imageopt, imageopt_command, losses, optimise, pictures, placement, raster, samples, schedules, shape_decoders, training
 from dsketch_nb import poster as _poster
 from dsketch_nb.autoencoders import AutoEncoder, Decoder, Drawing, VariationalAutoEncoder
 from dsketch_nb.perceptual import MissingWeights
@@ -98,9 +98,9 @@ CASES = {
  'autoencoders.Drawing': Case(lambda **kw: Drawing(**kw).draw(), kind='segments', params=P(2, 3, 2, 2), size=(8, 9), sigma2=.05, ink=T(2, 3), contrast=.8), 'autoencoders.AutoEncoder': Case(of(model, '__call__'), images=T(4, 1, 8, 9), passes=True), 'autoencoders.VariationalAutoEncoder': Case(of(partial(model, VariationalAutoEncoder), '__call__'), images=T(4, 1, 8, 9), passes=True),
  'autoencoders.AutoEncoder.decode': Case(of(model, 'decode'), z=T(4, 4), passes=True), 'autoencoders.AutoEncoder.strokes': Case(of(model, 'strokes'), images=T(4, 1, 8, 9), passes=True),
  **{f'encoders.{k}': Case(size=(32, 32), channels=1, outputs=4) for k in ('SimpleMLPEncoder', 'SimpleCNNEncoder', 'Conv2DEncoder', 'BetterCNNEncoder', 'StrokeNetEncoder')},
- **{f'decoders.{k}': Case(latent_size=4, size=(8, 9), **({} if k == 'RNNBezierDecoder' else {}), channels=3 if 'Coloured' in k else 1, **{n: p.default for n, p in inspect.signature(c).parameters.items() if type(p.default) in (int, float, str)},
+ **{f"{c.__module__.split('.')[1]}.{k}": Case(latent_size=4, size=(8, 9), **({} if k == 'RNNBezierDecoder' else {}), channels=3 if 'Coloured' in k else 1, **{n: p.default for n, p in inspect.signature(c).parameters.items() if type(p.default) in (int, float, str)},
                                 **({'canvas_encoder': encoders.SimpleMLPEncoder((8, 9), 1, 4)} if 'canvas_encoder' in inspect.signature(c).parameters else {}), free=('canvas_encoder',)) for k, c in Decoder.known.items() if c.__module__.startswith('dsketch_nb.')},
- 'decoders.smooth_joins': lesson(points=P(3, 6, 2)), 'decoders.straight_through': lesson(**{n: v for n, v in zip(inspect.signature(decoders.straight_through).parameters, (P(3, 4), .5))}),
+ 'shape_decoders.spread_out': Case(n=3, reach=.5), 'decoders.smooth_joins': lesson(points=P(3, 6, 2)), 'decoders.straight_through': lesson(**{n: v for n, v in zip(inspect.signature(decoders.straight_through).parameters, (P(3, 4), .5))}),
  'data.subset': Case(partial(data.subset, split()), index=torch.tensor([0, 2])), 'data.hold_out': Case(partial(data.hold_out, split()), per_class=1, generator=generator, free=('generator',)), 'data.Split': Case(source=T(4, 1, 8, 9), labels=labels()), 'data.in_memory': Case(pixels=(T(4, 1, 8, 9)*255).byte(), labels=labels(), most=10**6),
  'data.thinned': Case(images=T(4, 1, 8, 9), passes=True), 'data.augmented': lesson(images=T(4, 1, 8, 9), turn=10., shear=.1, scale=.1, shift=.1), 'data.scaled': lesson(images=T(2, 1, 8, 8), digit=12, canvas=20, brightness=.6), 'data.centred': lesson(images=T(4, 1, 8, 9), side=6),
  'data.Digits': Case(dataset_seed=3, valset_size_per_class=2), 'data.Sketches': Case(lambda **kw: data.Sketches(P(5, 2)*50, [2, 3], [1, 1], **kw)[[0, 1]], size=16, stroke_width=2.),

@@ -7,11 +7,14 @@ from fastcore.docments import docments
 from hypothesis import given, settings, strategies as st
 from sklearn.datasets import load_digits
 
-from dsketch_nb.autoencoders import AutoEncoder, Decoder, Encoder, VariationalAutoEncoder
+from dsketch_nb.autoencoders import AutoEncoder, Decoder, Drawing, Encoder, VariationalAutoEncoder
 from dsketch_nb.command import add_class_flags, build, flags_of, options
 from dsketch_nb.decoders import (Coloured, Masked, Recurrent, RecurrentSimpleLineDecoder, SinglePassColouredLineDecoder, SinglePassMaskedLineDecoder, SinglePassPolyConnectDecoder, straight_through)
 from dsketch_nb.encoders import SimpleMLPEncoder
 from dsketch_nb.losses import MSELoss
+from dsketch_nb.scene import Scene
+from dsketch_nb.shape_decoders import SinglePassShapesDecoder
+import dsketch_nb.svg                                  # so that scenes read files
 from dsketch_nb.training import load_weights, save_weights
 
 ENCODERS = 'SimpleMLPEncoder SimpleCNNEncoder BetterCNNEncoder Conv2DEncoder StrokeNetEncoder'.split()
@@ -20,7 +23,8 @@ DECODERS = dict(SinglePassSimpleLineDecoder={}, SinglePassPolyLineDecoder={}, Si
                 SinglePassBezierConnectDecoder=FEW, SinglePassCRSDecoder=dict(npoints=6), SinglePassPointsDecoder=dict(npoints=9), SinglePassColouredLineDecoder={},
                 SinglePassColouredPointsDecoder=dict(npoints=9), SinglePassColouredCRSDecoder=dict(nlines=2, npoints=5), RNNBezierDecoder=dict(steps=3),
                 RecurrentSimpleLineDecoder=dict(steps=2, nlines=3), RecurrentPolyLineDecoder=dict(steps=2, npoints=5), RecurrentPolyConnectDecoder=dict(steps=2, npoints=3),
-                RecurrentCRSDecoder=dict(steps=2, npoints=5), SinglePassMaskedLineDecoder={}, SinglePassMaskedBezierDecoder=dict(nlines=3))
+                RecurrentCRSDecoder=dict(steps=2, npoints=5), SinglePassMaskedLineDecoder={}, SinglePassMaskedBezierDecoder=dict(nlines=3),
+                SinglePassShapesDecoder=dict(nshapes=3), SinglePassColouredShapesDecoder=dict(nshapes=2, segments=3), SinglePassMaskedShapesDecoder=dict(nshapes=2, segments=2))
 MODELS = AutoEncoder, VariationalAutoEncoder
 torch.set_num_threads(1)                             # `draw` has threads of its own
 digits = torch.tensor(load_digits().images[:6], dtype=torch.float32)[:, None] / 16        # six real digits of 8 x 8 pixels
@@ -110,7 +114,7 @@ def test_images_of_a_batch_do_not_know_of_each_other(name, size, batch, channels
         together, drawing = d(z), d.strokes(z)
         for i in range(batch): torch.testing.assert_close(d(z[i:i+1])[0], together[i], atol=1e-5, rtol=0)
     bound = torch.tensor([1., (size[1]-1)/(size[0]-1)])
-    free = name in ('SinglePassSimpleBezierDecoder', 'SinglePassBezierConnectDecoder')          # mirrored controls may leave the canvas
+    free = 'Shapes' in name or name in ('SinglePassSimpleBezierDecoder', 'SinglePassBezierConnectDecoder')          # bent circles and mirrored controls may leave the canvas
     assert free or bool((drawing.params.abs() <= bound + 1e-5).all())
 
 @pytest.mark.parametrize('name', [o for o in DECODERS if 'Masked' not in o])                 # a switch has no derivative, see below
@@ -190,6 +194,47 @@ def test_switches_save_strokes_and_not_the_drawing():
     assert n[0] > n[1] > n[2] > 0 and errors[0] < errors[1] < errors[2], (n, errors)
     assert lines[1].min() < lines[1].max() and errors[1] < .5*spread, (lines, errors)       # drawings of different length
 
+def test_shapes_begin_as_circles():
+    "Whatever the latent: knots and controls are those of circles, side by side, a quarter of the canvas in all; and one shape begins in the middle."
+    for n, segments, smooth in ((1, 2, True), (4, 3, False), (7, 4, True)):
+        d = build(SinglePassShapesDecoder, dict(nshapes=n, segments=segments, smooth=smooth), latent_size=5, size=(64, 64), channels=1)
+        drawing = d.strokes(torch.randn(3, 5))
+        assert drawing.kind == 'shapes' and drawing.params.shape == (3, n, 3*segments, 2)
+        knots = drawing.params[:, :, ::3]
+        r = (knots - knots.mean(2, keepdim=True)).norm(dim=-1)
+        torch.testing.assert_close(r, r[..., :1].expand_as(r), atol=1e-5, rtol=0)
+        for x in (d.to_middles, d.to_radii): torch.nn.init.zeros_(x.weight)
+        drawing = d.strokes(torch.zeros(1, 5))
+        knots = drawing.params[0, :, ::3]
+        middles, r = knots.mean(1), (knots[:, 0] - knots.mean(1)).norm(dim=-1)
+        torch.testing.assert_close(n*torch.pi*r**2, torch.ones(n), atol=1e-4, rtol=0)
+        if n == 1: assert middles.abs().max() < 1e-6
+
+@pytest.mark.parametrize('smooth', [True, False])
+def test_smooth_outlines_have_no_corners(smooth):
+    d = build(SinglePassShapesDecoder, dict(smooth=smooth), latent_size=5, size=(8, 8), channels=1)
+    torch.nn.init.normal_(d.to_bends.weight)
+    p = d.strokes(torch.randn(2, 5)).params
+    before, after = p - p.roll(1, 2), p.roll(-1, 2) - p                   # at each point, from the last and to the next
+    assert torch.allclose(before[:, :, ::3], after[:, :, ::3], atol=1e-5) == smooth
+
+def test_a_shape_is_saved_as_a_fill():
+    d = decoder('SinglePassShapesDecoder', (16, 16))
+    torch.nn.init.normal_(d.to_bends.weight, std=.05)
+    scene = d.strokes(torch.randn(1, 5)).scenes()[0]
+    again = Scene.from_svg(scene.to_svg('plain'))
+    assert [g.kind for g in again.groups] == ['shapes'] and len(again) == 3 and again.groups[0].rule == 'nonzero'
+    read, was = (o.params.detach().flatten(1) for o in (again.groups[0], scene.groups[0]))
+    assert torch.cdist(read, was).amin(1).max() < 2e-3                    # ink has no order
+
+def test_drawings_of_filled_kinds_are_filled():
+    "Also of those that are no network's: a large triangle is full of ink, and its scene's negative."
+    for kind, params in (('polygons', [[-.8, -.8], [.8, -.8], [0., .9]]), ('shapes', [[-.8, -.8], [-.3, -.8], [.3, -.8], [.8, -.8], [.5, -.2], [.3, .4], [0., .9], [-.3, .4], [-.5, -.2]])):
+        d = Drawing(kind, torch.tensor(params)[None, None], (16, 16), .01, chords=3)
+        image = d.draw()
+        assert image[0, 0, 7, 6] > .99
+        torch.testing.assert_close(d.scenes()[0].draw(), 1 - image[0], atol=1e-6, rtol=0)
+
 WRONG = [('SinglePassSimpleLineDecoder', dict(nlines=0), 'nlines 0 must be a whole number of 1 or more'), ('SinglePassSimpleLineDecoder', dict(nlines=2.5), 'nlines 2.5'),
          ('SinglePassPolyLineDecoder', dict(npoints=1), 'npoints 1 must be a whole number of 2 or more'), ('SinglePassCRSDecoder', dict(npoints=3), 'npoints 3 .* 4 or more'),
          ('SinglePassCRSDecoder', dict(edt_approximation='x'), "edt_approximation 'x' is not one of polyline, bruteforce"), ('SinglePassSimpleBezierDecoder', dict(segments=0), 'segments 0'),
@@ -197,6 +242,9 @@ WRONG = [('SinglePassSimpleLineDecoder', dict(nlines=0), 'nlines 0 must be a who
          ('RNNBezierDecoder', dict(steps=-1), 'steps -1'), ('SinglePassMaskedLineDecoder', dict(stroke_cost=-1.), 'stroke_cost -1.0 must be 0 or more'),
          ('SinglePassMaskedLineDecoder', dict(stroke_cost=float('nan')), 'stroke_cost nan'), ('SinglePassPointsDecoder', dict(decoder_hidden=0), 'decoder_hidden 0'),
          ('SinglePassPointsDecoder', dict(decoder_hidden2=0), 'decoder_hidden2 0'), ('RNNBezierDecoder', dict(contrast=0.), 'contrast 0.0 must be above 0'),
+         ('SinglePassShapesDecoder', dict(nshapes=0), 'nshapes 0 must be a whole number of 1 or more'), ('SinglePassShapesDecoder', dict(segments=1), 'segments 1 .* 2 or more'),
+         ('SinglePassShapesDecoder', dict(bend=0.), 'bend 0.0 must be above 0, in radii'), ('SinglePassShapesDecoder', dict(bend=float('nan')), 'bend nan'),
+         ('SinglePassShapesDecoder', dict(chords=1), 'chords 1 .* 2 or more'), ('SinglePassShapesDecoder', dict(decoder_hidden=0), 'decoder_hidden 0'),
          ('SinglePassPointsDecoder', dict(nlines=3), 'SinglePassPointsDecoder has no option nlines: expected one of npoints')]
 
 @pytest.mark.parametrize('name, flags, says', WRONG)
