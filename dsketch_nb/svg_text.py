@@ -34,14 +34,16 @@ class Font:
         tables = font['kern'].kernTables if 'kern' in font else []
         self.pairs = [t.kernTable for t in tables if hasattr(t, 'kernTable')]
         # above and below the line that letters stand on, and the height of an x
-        self.ascent, self.descent = font['hhea'].ascent/self.em, font['hhea'].descent/self.em
+        line = font['hhea']
+        self.ascent, self.descent = line.ascent/self.em, line.descent/self.em
         about = font['OS/2'] if 'OS/2' in font else None
         self.x_height = (getattr(about, 'sxHeight', 0) or .53*self.em)/self.em
         self.known = {}
 
     def letter(self,
         character:str,
-    )->tuple|None: # path data in units of the font, y upwards; width; None if it has no such
+    # path data in units of the font, y upwards, and the width; None if it has no such letter
+    )->tuple|None:
         "A letter's outline, and how far it moves the pen."
         from fontTools.pens.svgPathPen import SVGPathPen
         name = self.characters.get(ord(character))
@@ -212,7 +214,8 @@ def set_line(self:Reader,
         font, size = fonts[key], letter.here.units.font
         got = font.letter(letter.text)
         if got is None:
-            self.lose(letter.element, f"{letter.text!r} left out: {font.name} has no such letter")
+            what = f"{letter.text!r} left out: {font.name} has no such letter"
+            self.lose(letter.element, what)
             got = '', .5*font.em
         new = letter.x is not None or letter.y is not None or not chunks
         if last and not new and last[1] is font:
@@ -221,8 +224,8 @@ def set_line(self:Reader,
         y = y if letter.y is None else letter.y
         if new: chunks.append([len(out), x, letter.here.style['text-anchor'], 0.])
         x, y = x + letter.dx, y + letter.dy
-        shift = _SHIFT.get(letter.here.style['dominant-baseline'], lambda f: 0.)(font)*size
-        out.append(Placed(letter, font, x, y + shift, got[0]))
+        shift = _SHIFT.get(letter.here.style['dominant-baseline'], lambda f: 0.)
+        out.append(Placed(letter, font, x, y + shift(font)*size, got[0]))
         x += got[1]*size/font.em + self._spacing(letter)
         chunks[-1][3] = x
         last = letter, font
