@@ -24,7 +24,7 @@ DECODERS = dict(SinglePassSimpleLineDecoder={}, SinglePassPolyLineDecoder={}, Si
                 SinglePassColouredPointsDecoder=dict(npoints=9), SinglePassColouredCRSDecoder=dict(nlines=2, npoints=5), RNNBezierDecoder=dict(steps=3),
                 RecurrentSimpleLineDecoder=dict(steps=2, nlines=3), RecurrentPolyLineDecoder=dict(steps=2, npoints=5), RecurrentPolyConnectDecoder=dict(steps=2, npoints=3),
                 RecurrentCRSDecoder=dict(steps=2, npoints=5), SinglePassMaskedLineDecoder={}, SinglePassMaskedBezierDecoder=dict(nlines=3),
-                SinglePassShapesDecoder=dict(nshapes=3), SinglePassColouredShapesDecoder=dict(nshapes=2, segments=3), SinglePassMaskedShapesDecoder=dict(nshapes=2, segments=2))
+                SinglePassShapesDecoder=dict(nshapes=3), SinglePassColouredShapesDecoder=dict(nshapes=4, segments=3), SinglePassMaskedShapesDecoder=dict(nshapes=2, segments=2))
 MODELS = AutoEncoder, VariationalAutoEncoder
 torch.set_num_threads(1)                             # `draw` has threads of its own
 digits = torch.tensor(load_digits().images[:6], dtype=torch.float32)[:, None] / 16        # six real digits of 8 x 8 pixels
