@@ -158,6 +158,8 @@ PRESETS = {
     ),
     'paper': {},
 }
+# few shapes, so that each can be a piece of a poster
+PRESETS['poster'] = PRESETS['shapes'] | dict(shapes=150)
 
 # %% ../nbs/20_imageopt.ipynb #e6318117
 _RATES = 'lr', 'colour_lr', 'sigma2_lr'
@@ -310,7 +312,7 @@ def _shows(preset):
 def imageopt(
     image, # what load_picture takes: a file, sample:china, a PIL image, ...
     loss=None, # a loss, or its name (whose options may follow); None: the preset's
-    # where defaults come from: paint, lines, sketch, plotter, shapes, paper
+    # where defaults come from: paint, lines, sketch, plotter, shapes, poster, paper
     preset:str|None=None,
     callbacks=(), # more Callbacks
     init=None, # start from these strokes: a Scene, or a file, .svg or .safetensors
@@ -346,6 +348,7 @@ def imageopt(
         name = [loss, values] if isinstance(loss, str) else [type(loss).__name__, {}]
         o.config = _config(s, name, target)
         _say_length(s, target)
-        o.fit(s.iters)
+        # a callback may have put another in its place
+        scene = o.fit(s.iters)
     scene.history = o.history
     return scene

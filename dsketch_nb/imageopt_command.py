@@ -182,12 +182,14 @@ def imageopt_folder(
     transparent:bool=False, # no sheet of paper behind PNG, PDF and SVG
     # width of the page of SVG and PDF: 80mm, 3in, or pixels; none: the drawing's own
     svg_width:str|None=None,
+    # how many flat colours the result gets; 0 leaves it as it is, none: 6 with the preset poster
+    flat_colours:int|None=None,
     **kwargs
 )->list: # the lines of results.csv, a dict each
     "Fit strokes to each of many images; `torchrun` spreads them over processes."
     files, folder, acc = _by_stem(named_images(images)), Path(output), accelerator()
     s = _settings_of(preset, loss, checkpoint_steps, kwargs)
-    look = _look(transparent, svg_width)
+    look, flat = _look(transparent, svg_width), _flat(preset, flat_colours)
     check_outputs([folder/f'{stem}{k}' for stem in files for k in VISIBLE], files.values())
     rank, of = (acc.process_index, acc.num_processes) if acc else (0, 1)
     if acc: kwargs['device'] = str(acc.device)
@@ -195,7 +197,7 @@ def imageopt_folder(
         raise FileNotFoundError(f"{folder} holds no run to resume: leave --resume out")
     kwargs |= dict(loss=preset_values(preset, loss)[0], preset=preset)
     with claimed(folder) if rank == 0 else nullcontext():
-        if rank == 0: _begin_folder(folder, files, resume, kwargs | look)
+        if rank == 0: _begin_folder(folder, files, resume, kwargs | look | flat)
         if acc: acc.wait_for_everyone()
         done = {result_stem(r['image']) for r in _rows_of(folder/'results.csv')}
         # nobody adds a line before everybody has read them
@@ -203,7 +205,7 @@ def imageopt_folder(
         todo = [f for stem, f in files.items() if stem not in done]
         with listing(folder):
             stopped = _each(
-                todo[rank::of], folder, s.iters, rank == 0, checkpoint_steps, look, kwargs
+                todo[rank::of], folder, s.iters, rank == 0, checkpoint_steps, look, flat, kwargs
             )
         if acc: acc.wait_for_everyone()
         rows = _rows_of(folder/'results.csv')
@@ -244,8 +246,25 @@ def _begin_folder(folder, files, resume, config):
             for kind in VISIBLE: made.check(folder/f'{stem}{kind}')
         _open_folder(folder, resume, {k: v for k, v in config.items() if k != 'device'})
 
+# %% ../nbs/23_imageopt_command.ipynb #flat0001
+def _colours(preset, flat_colours):
+    "How many flat colours are asked for; 0 is none."
+    if flat_colours is None: return 6 if preset == 'poster' else 0
+    return whole_number(flat_colours, 'flat_colours', 0)
+
+def _flat(preset, flat_colours):
+    "What a run's settings say of it, checked."
+    n = _colours(preset, flat_colours)
+    if n: _flatten(n)
+    return dict(flat_colours=n) if n else {}
+
+def _flatten(n):
+    # here: its libraries take a second, and few runs need them
+    from dsketch_nb.poster import Flat
+    return Flat(n)
+
 # %% ../nbs/23_imageopt_command.ipynb #0a517a09
-def _each(files, folder, iters, show, checkpoint_steps, look, kwargs):
+def _each(files, folder, iters, show, checkpoint_steps, look, flat, kwargs):
     "One image after another; true if a signal or Ctrl-C ended it."
     with tqdm(total=len(files)*iters, disable=not show, unit='it') as bar:
         for f in files:
@@ -257,7 +276,8 @@ def _each(files, folder, iters, show, checkpoint_steps, look, kwargs):
                 continue
             results = _Results(folder, f, look)
             path = folder/f'.{result_stem(f)}.checkpoint.safetensors'
-            callbacks = [Progress(bar), results, Checkpoint(path, checkpoint_steps)]
+            flatten = [_flatten(k) for k in flat.values()]
+            callbacks = [Progress(bar), *flatten, results, Checkpoint(path, checkpoint_steps)]
             imageopt(image, callbacks=callbacks, **kwargs)
             if results.stopped:
                 said = f'{folder} holds all up to here: go on with --resume'
@@ -277,6 +297,7 @@ OUTPUTS = dict(
     animation='film of strokes finding their places: .gif, .webp, .png, or .mp4 where ffmpeg is',
     film='film of the result drawing itself: .svg, .gif, .webp, .png, or .mp4 where ffmpeg is',
     scene='the result as a scene, for Scene.load',
+    sheet='SVG to be coloured by hand: numbered outlines of the result, and its colours',
     live=(
         'HTML page that shows the result and goes on, in any browser, without a network; without a'
         ' FILE, IMAGE-live.html'
@@ -306,6 +327,7 @@ def _add_outputs(p):
     said = docments(imageopt_folder)
     out.add_argument('--transparent', action='store_true', help=said['transparent'])
     out.add_argument('--svg-width', metavar='WIDTH', help=said['svg_width'])
+    out.add_argument('--flat-colours', type=int, metavar='N', help=said['flat_colours'])
     add_flags(p.add_argument_group('for --plot'), plot_svg, skip=('order',))
     many = p.add_argument_group('one image or many, into a folder')
     many.add_argument('--output', metavar='FOLDER', help=said['output'])
@@ -363,7 +385,7 @@ def _parser(argv):
 # %% ../nbs/23_imageopt_command.ipynb #a8659649
 _SUFFIXES = dict(
     target_raster='.png', init_raster='.png', final_raster='.png', init_pdf='.pdf',
-    final_pdf='.pdf', scene='.safetensors', plot='.svg', live='.html',
+    final_pdf='.pdf', scene='.safetensors', plot='.svg', live='.html', sheet='.svg',
 )
 
 class _NotNow(Exception): "Raised within `replacing`, so that nothing is replaced."
@@ -399,6 +421,10 @@ class _Outputs(Callback):
         if opt.error: return
         self.drawing(opt.scene, self.o.final_raster, self.o.final_pdf)
         if self.o.scene: opt.scene.save(self.o.scene)
+        if self.o.sheet:
+            from dsketch_nb.poster import colouring_sheet
+            text = colouring_sheet(opt.scene, _colours(self.o.preset, self.o.flat_colours) or 6)
+            with replacing(self.o.sheet) as tmp: tmp.write_text(text, encoding='utf-8')
         if self.o.live: opt.scene.save_html(self.o.live, opt.target, stem_of(self.o.image))
         if self.o.film: opt.scene.save_animation(self.o.film, **self.look)
         if self.o.plot: save_plot(opt.scene, self.o.plot, **flags_of(self.o, plot_svg))
@@ -459,7 +485,8 @@ def _outputs(o):
                 'without --colour every stroke is black: one of the pens draws them all',
                 file=sys.stderr,
             )
-    callbacks = [Progress(), written := _Outputs(o)]
+    flatten = [_flatten(k) for k in _flat(o.preset, o.flat_colours).values()]
+    callbacks = [Progress(), *flatten, written := _Outputs(o)]
     _check_files(o)
     _say_look(o)
     if o.snapshots_path:
@@ -479,7 +506,7 @@ def _into_folder(o, flags):
             )
     rows = imageopt_folder(
         o.image, o.output, o.loss, o.preset, o.resume, o.checkpoint_steps, o.transparent,
-        o.svg_width, **flags
+        o.svg_width, o.flat_colours, **flags
     )
     if rows:
         print(

@@ -241,6 +241,29 @@ def test_shapes_from_the_command_line(tmp_path):
     r = run(*few, '--live', cwd=tmp_path)
     assert r.returncode == 2 and r.stderr.strip() == 'imageopt: error: live makes a page that draws strokes, and no shapes: leave it out'
 
+def test_a_poster_and_a_sheet_from_the_command_line(tmp_path):
+    "The preset flattens to six colours, a flag to as many as it says; a folder too, which is resumed with the same number only."
+    few = ['--preset', 'poster', '--shapes', 30, '--width', 60, '--iters', 10]
+    colours = lambda scene: {tuple(c.tolist()) for g in scene.groups for c in g.colour} | {tuple(torch.tensor(scene.paper).tolist())}
+    r = run('sample:china', *few, '--final-raster', 'a.png', '--scene', 's.safetensors', '--sheet', 'sheet.svg', cwd=tmp_path)
+    assert r.returncode == 0, r.stderr
+    assert 2 <= len(colours(Scene.load(tmp_path/'s.safetensors'))) <= 6
+    sheet = (tmp_path/'sheet.svg').read_text()
+    assert '<text' in sheet and 3 <= sheet.count('<rect') <= 7
+    r = run('sample:china', *few, '--flat-colours', 3, '--scene', 't.safetensors', cwd=tmp_path)
+    assert r.returncode == 0 and len(colours(Scene.load(tmp_path/'t.safetensors'))) <= 3, r.stderr
+    r = run('sample:china', *few, '--flat-colours', 0, '--scene', 'u.safetensors', cwd=tmp_path)
+    assert r.returncode == 0 and len(colours(Scene.load(tmp_path/'u.safetensors'))) > 6, r.stderr
+    r = run('sample:china', '--lines', 40, '--width', 60, '--iters', 5, '--flat-colours', 4, '--scene', 'v.safetensors', cwd=tmp_path)    # strokes of paint, too
+    assert r.returncode == 0 and len(colours(Scene.load(tmp_path/'v.safetensors'))) <= 4, r.stderr
+    r = run('sample:china', '--output', 'many', *few, cwd=tmp_path)
+    assert r.returncode == 0 and 2 <= len(colours(Scene.load(tmp_path/'many'/'china.safetensors'))) <= 6, r.stderr
+    r = run('sample:china', '--output', 'many', *few, '--resume', '--flat-colours', 4, cwd=tmp_path)
+    assert r.returncode == 2 and 'flat_colours' in r.stderr
+    for wrong in (-1, 65):
+        r = run('sample:china', *few, '--flat-colours', wrong, cwd=tmp_path)
+        assert r.returncode == 2 and str(wrong) in r.stderr and 'Traceback' not in r.stderr
+
 def test_a_drawing_of_fills_is_refined(tmp_path):
     "Somebody's SVG of fills and strokes, towards a photograph: its rule and its hole stay, and it comes nearer."
     (tmp_path/'d.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 60 40" width="60" height="40"><rect width="60" height="40" fill="#cde"/><path fill-rule="evenodd" d="M10 10h20v20h-20z M15 15h10v10h-10z" fill="#a33"/><circle cx="45" cy="20" r="9" fill="#262" stroke="black" stroke-linecap="round"/></svg>')
