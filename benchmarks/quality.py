@@ -20,7 +20,7 @@ from dsketch_nb.perceptual import LPIPSLoss, MissingWeights
 
 PAPER = dict(preset='paper', colour=True, betas=(.9, .999))
 STEPS = [("the paper's scheme", PAPER),
-         ('longer memory: betas .98', dict(betas=(.98, .98))),
+         ("Adam's memory: betas .98", dict(betas=(.98, .98))),
          ('a width for each stroke', dict(opt_sigma2=True, sigma2_lr=.03, init_sigma2=6.25)),
          ('paint, opacity, paper of the mean colour', dict(compose='paint', paper='mean', opacity=.8, opt_opacity=True)),
          ('colours faster, cosine, betas .9 .95', dict(colour_lr=.05, final_lr=.05, betas=(.9, .95))),

@@ -72,7 +72,9 @@ class LiveOptimiser(anywidget.AnyWidget):
         self.runner.do(lambda: None)
 
     @property
-    def run(self)->LiveRun: return self.runner.run
+    def run(self)->LiveRun:
+        "The run that is shown: settings, strokes, past."
+        return self.runner.run
 
     @property
     def shown(self)->Moment: # None before the first picture
@@ -237,16 +239,26 @@ def _on_film(self:LiveOptimiser): return dict(file=self._gif())
 
 # %% ../nbs/22_live.ipynb #live0016
 @patch
-def start(self:LiveOptimiser): return self.runner.do(self._on_start)
+def start(self:LiveOptimiser):
+    "Let the strokes move; ends by itself after `iters` iterations."
+    return self.runner.do(self._on_start)
 
 @patch
-def pause(self:LiveOptimiser): return self.runner.do(self._on_pause)
+def pause(self:LiveOptimiser):
+    "Stop after the current iteration; `start` goes on from there."
+    return self.runner.do(self._on_pause)
 
 @patch
-def step(self:LiveOptimiser, n:int=1): return self.runner.do(lambda: self._on_step(n))
+def step(self:LiveOptimiser,
+    n:int=1, # how many iterations
+):
+    "Make some iterations and stop."
+    return self.runner.do(lambda: self._on_step(n))
 
 @patch
-def reset(self:LiveOptimiser): return self.runner.do(self._on_reset)
+def reset(self:LiveOptimiser):
+    "Back to the first strokes, with the settings as they are; the past is forgotten."
+    return self.runner.do(self._on_reset)
 
 @patch
 def set(self:LiveOptimiser, **changes):

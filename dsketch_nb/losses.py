@@ -83,6 +83,7 @@ class Loss(nn.Module, ByName, family='loss'):
         input:Tensor, # [B, C, *S] the drawing
         target:Tensor, # [B, C, *S] what it should look like
     )->Tensor: # scalar
+        "The loss of a drawing against a target."
         _alike(input, target, type(self).__name__)
         return self.compare(input, self.prepare(target))
 
@@ -262,8 +263,8 @@ def _check_images(x, channels, dim, who):
 
 # %% ../nbs/10_losses.ipynb #8206a536
 class BlurredMSELoss(Loss):
-    """Squared error after a Gaussian blur: sees about 2.5 blur-sigma further than MSE, and no
-    detail finer than that."""
+    """Squared error after a Gaussian blur: sees a few blur-sigma further than MSE, and no
+    detail finer than the blur."""
     def __init__(self,
         channels:int, # of the images
         blur_sigma:float=1., # standard deviation of the blur, in pixels
@@ -557,6 +558,7 @@ class Chamfer(nn.Module):
         )
 
     def forward(self, input, target):
+        "The chamfer distance of a drawing and a target, as `chamfer` takes them."
         return chamfer(input, target, self.dt2_fcn, self.ras_fcn, self.symmetric, self.reduction)
 
 # %% ../nbs/10_losses.ipynb #a164bef4
