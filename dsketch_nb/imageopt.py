@@ -348,7 +348,6 @@ def imageopt(
         name = [loss, values] if isinstance(loss, str) else [type(loss).__name__, {}]
         o.config = _config(s, name, target)
         _say_length(s, target)
-        # a callback may have put another in its place
         scene = o.fit(s.iters)
     scene.history = o.history
     return scene

@@ -31,6 +31,7 @@ from .perceptual import MissingWeights
 from .placement import COUNTS, check_counts
 from .animation import FILMS, check_film, save_film
 from .plotter import plot_svg, save_plot
+from .poster import Flat, colouring_sheet
 import dsketch_nb.browser                                  # and scenes can be pages
 from .optimise import Callback, Checkpoint, Frames, Progress
 from .imageopt import PRESETS, Settings, imageopt, loss_of, preset_values
@@ -255,13 +256,8 @@ def _colours(preset, flat_colours):
 def _flat(preset, flat_colours):
     "What a run's settings say of it, checked."
     n = _colours(preset, flat_colours)
-    if n: _flatten(n)
+    if n: Flat(n)
     return dict(flat_colours=n) if n else {}
-
-def _flatten(n):
-    # here: its libraries take a second, and few runs need them
-    from dsketch_nb.poster import Flat
-    return Flat(n)
 
 # %% ../nbs/23_imageopt_command.ipynb #0a517a09
 def _each(files, folder, iters, show, checkpoint_steps, look, flat, kwargs):
@@ -276,8 +272,8 @@ def _each(files, folder, iters, show, checkpoint_steps, look, flat, kwargs):
                 continue
             results = _Results(folder, f, look)
             path = folder/f'.{result_stem(f)}.checkpoint.safetensors'
-            flatten = [_flatten(k) for k in flat.values()]
-            callbacks = [Progress(bar), *flatten, results, Checkpoint(path, checkpoint_steps)]
+            callbacks = [Progress(bar), *(Flat(k) for k in flat.values()), results]
+            callbacks.append(Checkpoint(path, checkpoint_steps))
             imageopt(image, callbacks=callbacks, **kwargs)
             if results.stopped:
                 said = f'{folder} holds all up to here: go on with --resume'
@@ -422,7 +418,6 @@ class _Outputs(Callback):
         self.drawing(opt.scene, self.o.final_raster, self.o.final_pdf)
         if self.o.scene: opt.scene.save(self.o.scene)
         if self.o.sheet:
-            from dsketch_nb.poster import colouring_sheet
             text = colouring_sheet(opt.scene, _colours(self.o.preset, self.o.flat_colours) or 6)
             with replacing(self.o.sheet) as tmp: tmp.write_text(text, encoding='utf-8')
         if self.o.live: opt.scene.save_html(self.o.live, opt.target, stem_of(self.o.image))
@@ -485,7 +480,7 @@ def _outputs(o):
                 'without --colour every stroke is black: one of the pens draws them all',
                 file=sys.stderr,
             )
-    flatten = [_flatten(k) for k in _flat(o.preset, o.flat_colours).values()]
+    flatten = [Flat(k) for k in _flat(o.preset, o.flat_colours).values()]
     callbacks = [Progress(), *flatten, written := _Outputs(o)]
     _check_files(o)
     _say_look(o)

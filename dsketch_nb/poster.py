@@ -14,7 +14,6 @@ import torch
 from contourpy import contour_generator
 from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter, label
 from scipy.ndimage import uniform_filter
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 # %% ../nbs/21b_shapes.ipynb #shapes28
@@ -57,6 +56,7 @@ def palette_of(
     distinct, at = np.unique(levels, axis=0, return_inverse=True)
     if len(distinct) <= k: means, at = distinct/255, at.reshape(-1)
     else:
+        from sklearn.cluster import KMeans     # here: a second, and few runs need it
         found = KMeans(k, n_init=4, random_state=seed).fit(rgb)
         means, at = found.cluster_centers_, found.labels_
     order = np.argsort(-np.bincount(at, minlength=len(means)), kind='stable')

@@ -22,7 +22,8 @@ INHERITED = {
     'color': 'black', 'stroke-dasharray': 'none', 'visibility': 'visible',
     'marker-start': 'none', 'marker-mid': 'none', 'marker-end': 'none',
     'font-size': 16.0, 'font-family': '', 'font-weight': 'normal',
-    'font-style': 'normal', 'text-anchor': 'start', 'dominant-baseline': 'auto', 'letter-spacing': 'normal',
+    'font-style': 'normal', 'text-anchor': 'start', 'dominant-baseline': 'auto',
+    'letter-spacing': 'normal',
 }
 OWN = {
     'opacity': 1.0, 'display': 'inline', 'transform': None, 'transform-origin': None,

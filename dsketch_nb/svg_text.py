@@ -42,7 +42,7 @@ class Font:
 
     def letter(self,
         character:str,
-    # path data in units of the font, y upwards, and the width; None if it has no such letter
+    # path data in units of the font, y upwards, and the width; None if it has none
     )->tuple|None:
         "A letter's outline, and how far it moves the pen."
         from fontTools.pens.svgPathPen import SVGPathPen

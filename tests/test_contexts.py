@@ -88,7 +88,7 @@ CALLS = {
  'poster.poster': lambda s, _: [state(poster.poster(s, c)) for c in (3, ['navy', 'wheat'])], 'poster.palette_of': lambda s, _: numbers(poster.palette_of(picture(), 3)), 'poster.colouring_sheet': lambda s, _: poster.colouring_sheet(s, 3, 60, 5),
 }
 # neither tensors nor scenes go in or come out, or they are checked through those that call them
-PLAIN = {'poster.nearest_colour', 'poster.flat_regions', 'kinds.Kind', 'scene.Points', 'scene.Segments', 'scene.Polylines', 'scene.Beziers', 'scene.CatmullRoms', 'vectors.Stroke', 'vectors.Mark', 'scene.Merged', 'vectors.Page', 'vectors.Profile',
+PLAIN = {'poster.Flat', 'poster.nearest_colour', 'poster.flat_regions', 'kinds.Kind', 'scene.Points', 'scene.Segments', 'scene.Polylines', 'scene.Beziers', 'scene.CatmullRoms', 'vectors.Stroke', 'vectors.Mark', 'scene.Merged', 'vectors.Page', 'vectors.Profile',
          'vectors.plain_profile', 'vectors.soft_profile', 'vectors.svg_number', 'vectors.svg_path', 'vectors.svg_attributes', 'scene.hex_colour', 'sharp.closest_profile',
          'placement.start_points', 'placement.redrawable', 'placement.check_counts', 'animation.check_film', 'plotter.pen_lines', 'plotter.shortest_path', 'plotter.join_lines', 'plotter.travel'}
 
