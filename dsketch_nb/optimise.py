@@ -376,7 +376,9 @@ class Progress(Callback):
         if self.bar is not None: return
         self.last, size = o.iteration, f'{o.scene.width} x {o.scene.height}'
         total = o.iters - o.iteration if o.iters else None
-        try: self.bar = tqdm(total=total, desc=f'{len(o.scene):,} strokes, {size}')
+        filled = all(g.rule for g in o.scene.groups)
+        drawn = f"{len(o.scene):,} {'shapes' if filled else 'strokes'}, {size}"
+        try: self.bar = tqdm(total=total, desc=drawn)
         except _UNHEARD: self.bar = tqdm(disable=True)
 
     def after_step(self, o):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import wasm
+from PIL import Image, ImageDraw
 from conftest import watched
 from dsketch_nb import widgets
 from dsketch_nb.optimise import Cosine, ImageOptimiser, LearnWidths
@@ -265,6 +266,24 @@ def test_a_page_without_webassembly_goes_on(browser):
         said.append(page.evaluate(ask, source))
         context.close()
     assert said == [True, False]
+
+def test_the_ring_of_the_page_on_losses(js):
+    "What the page says of its toy: under the squared error two fifths of the ring are drawn, under the blurred one four fifths."
+    import html, json, re
+    page = json.loads((STATIC.parent.parent/'nbs'/'10_losses.ipynb').read_text(encoding='utf-8'))
+    shown, = [''.join(o['data']['text/html']) for c in page['cells'] for o in c.get('outputs', []) if 'data-fit' in ''.join(o.get('data', {}).get('text/html', ''))]
+    settings = json.loads(html.unescape(re.search('data-fit="(.*?)"', shown)[1]))['settings']
+    ring = Image.new('RGB', (120, 120), 'white')
+    ImageDraw.Draw(ring).ellipse([30, 30, 90, 90], outline='black', width=4)
+    target = load_picture(ring)
+    wanted = 1 - target[0]
+    found = []
+    for loss in ('MSE', 'BlurredMSE'):
+        picture = js("const f = new engine.Fit(Float32Array.from(data.target), 120, 120, data.settings); for (let i = 0; i < 400; i++) f.step(); return Array.from(f.draw());",
+                     dict(target=target.movedim(0, -1).flatten().tolist(), settings=settings | dict(loss=loss)))
+        ink = 1 - torch.tensor(picture).view(120, 120, 3)[..., 0]
+        found.append((ink*wanted).sum().item()/wanted.sum().item())
+    assert .3 < found[0] < .5 and .75 < found[1] < .9, found
 
 def test_the_compiled_loops_are_those_of_the_source():
     "engine.js holds what engine.c becomes; compiled again where the compiler is."

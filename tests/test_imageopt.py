@@ -246,7 +246,7 @@ def test_a_poster_and_a_sheet_from_the_command_line(tmp_path):
     few = ['--preset', 'poster', '--shapes', 30, '--width', 60, '--iters', 10]
     colours = lambda scene: {tuple(c.tolist()) for g in scene.groups for c in g.colour} | {tuple(torch.tensor(scene.paper).tolist())}
     r = run('sample:china', *few, '--final-raster', 'a.png', '--scene', 's.safetensors', '--sheet', 'sheet.svg', cwd=tmp_path)
-    assert r.returncode == 0, r.stderr
+    assert r.returncode == 0 and '30 shapes, 60 x 40' in r.stderr, r.stderr
     assert 2 <= len(colours(Scene.load(tmp_path/'s.safetensors'))) <= 6
     sheet = (tmp_path/'sheet.svg').read_text()
     assert '<text' in sheet and 3 <= sheet.count('<rect') <= 7

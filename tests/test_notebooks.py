@@ -61,6 +61,8 @@ def test_page_is_fit_to_show(page):
         src = ''.join(c['source'])
         assert not (src.startswith('#| export') and src.count('\n') > 45), f'{page.name}: an exported cell of over 45 lines: {src[:60]}'
     assert not re.search(r'/(home|root|tmp|Users)/', json.dumps(cells)), f"{page.name}: a path of one person's machine"
+    badges = [c for c in cells if c['cell_type'] == 'markdown' and re.match(r'\*\*[^*]+\*\* · \d+ minutes · needs', ''.join(c['source']))]
+    assert len(badges) <= 1, f'{page.name} says twice how long it takes and what it needs'
 
 def directive(source): return (re.match(r'#\|\s*([\w-]+)', source) or [None, ''])[1]
 
