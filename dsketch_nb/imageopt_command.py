@@ -440,7 +440,9 @@ def _default_outputs(o):
 def _check_files(o):
     "Refuse names that say something else than what is written, and names of files that are read."
     for k, suffix in _SUFFIXES.items():
-        if getattr(o, k): check_suffix(getattr(o, k), suffix)
+        if not getattr(o, k): continue
+        try: check_suffix(getattr(o, k), suffix)
+        except ValueError as e: raise ValueError(f"{k.replace('_', '-')} {e}") from None
     if o.animation: check_film(o.animation)
     if o.film: check_film(o.film, ('.svg', *FILMS))
     written = [getattr(o, k) for k in OUTPUTS if getattr(o, k)]
