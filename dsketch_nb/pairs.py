@@ -125,7 +125,8 @@ def draw_dense(st, budget=2**20):
     for b in range(st.batch):
         mine = torch.nonzero(st.image == b)[:, 0]
         seen = 1. if not st.paint else 0. if st.background is None else st.background[b]
-        image = torch.zeros(st.colour.shape[1], *st.size, **like) + seen
+        shape, device = (st.colour.shape[1], *st.size), st.vertices.device
+        image = torch.zeros(shape, dtype=st.vertices.dtype, device=device) + seen
         for idx in mine.split(chunk):
             part = polylines[idx], st.sigma2[idx], st.colour[idx]
             if st.paint:
