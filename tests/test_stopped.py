@@ -20,7 +20,7 @@ def pictures(cwd):
 SMALL = '--width 32 --lines 40 --iters 120 --seed 5'.split()
 LEARN = '--model ScaledMnistCNN --dataset Digits --batch-size 700 --epochs 2 --snapshot-epochs 1 --seed 5 --output run'.split()
 # what is typed; what goes on with it; whether a kill may cost the run's work
-LINES = {'one image': ('imageopt', ['sample:china', *SMALL, '--final-raster', 'f.png', '--final-pdf', 'f.pdf', '--scene', 's.safetensors', '--init-raster', 'i.png'], False),
+LINES = {'one image': ('imageopt', ['sample:china', *SMALL, '--iters', '600', '--final-raster', 'f.png', '--final-pdf', 'f.pdf', '--scene', 's.safetensors', '--init-raster', 'i.png'], False),
          'a folder of images': ('imageopt', ['photos', *SMALL, '--output', 'run', '--checkpoint-steps', '20'], True),
          'autoencoder-experiment': ('autoencoder-experiment', 'train --nlines 3 --decoder SinglePassSimpleBezierDecoder --epochs 3 --batch-size 200 --num-reconstructions 4 --snapshot-interval 1 --output run'.split(), True),
          'train_classifiers': ('train_classifiers', LEARN, True),
