@@ -299,10 +299,13 @@ def features(self:FeatureMapLoss, x):
     return out
 
 @patch
-def prepare(self:FeatureMapLoss, target): return self.features(target)
+def prepare(self:FeatureMapLoss, target):
+    "The features of the target, computed once."
+    return self.features(target)
 
 @patch
 def compare(self:FeatureMapLoss, input, prepared):
+    "The weighted sum of the distances between the features."
     layers = zip(self.fm_weights, self.features(input), prepared)
     return sum(w * feature_distance(a, b) for w, a, b in layers).mean()
 
@@ -377,6 +380,7 @@ def views(self:AugConsistencyLoss, input, target):
 
 @patch
 def compare(self:AugConsistencyLoss, input, prepared):
+    "Half of 1 minus the cosine of each pair of views, on average."
     self.check(input)
     a, b = (self.images(o) for o in self.views(input, prepared))
     with torch.set_grad_enabled(torch.is_grad_enabled() and prepared.requires_grad):

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 from fastcore.basics import patch
-from .autoencoders import Decoder
+from .autoencoders import Decoder, Drawing
 from .command import whole_number
 from .decoders import Coloured, Masked
 from .kinds import Shapes
@@ -77,7 +77,10 @@ def outlines(self:SinglePassShapesDecoder,
     return middle + radius*closed_outline(knots, leave, reach[0] if reach else -leave)
 
 @patch
-def strokes(self:SinglePassShapesDecoder, z):
+def strokes(self:SinglePassShapesDecoder,
+    z:Tensor, # [B, latent_size]
+)->Drawing:
+    "The outlines as a drawing, to be filled."
     return self.drawing('shapes', self.outlines(z), chords=self.chords)
 
 # %% ../nbs/32b_shape_decoders.ipynb #shapedec27
