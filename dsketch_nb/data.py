@@ -160,13 +160,9 @@ def centred(
         raise ValueError(f"side {side} must be a whole number of pixels, 1 or more")
     mass = images.sum((1, 2, 3)).clamp(min=1e-6)
     def off(sums):
-        return (
-            sums
-            @ torch.linspace(
-                -1 + 1 / sums.shape[1], 1 - 1 / sums.shape[1], sums.shape[1], device='cpu'
-            ).to(sums)
-            / mass
-        )
+        n = sums.shape[1]
+        at = torch.linspace(-1 + 1/n, 1 - 1/n, n, dtype=sums.dtype, device=sums.device)
+        return sums @ at / mass
     move = torch.eye(2, 3, dtype=images.dtype, device=images.device).repeat(len(images), 1, 1)
     # affine_grid counts (x, y)
     move[:, 0, 2], move[:, 1, 2] = off(images.sum((1, 2))), off(images.sum((1, 3)))

@@ -52,7 +52,8 @@ class SinglePassShapesDecoder(Decoder):
         self.hidden = nn.Sequential(
             nn.Linear(latent_size, a), nn.ReLU(), nn.Linear(a, b), nn.ReLU()
         )
-        ring = Shapes().ring(torch.zeros(1, 2), torch.tensor([[1., 0.]]), 3*k)[0]
+        middle = torch.zeros(1, 2, dtype=torch.float32, device='cpu')
+        ring = Shapes().ring(middle, middle.new_tensor([[1., 0.]]), 3*k)[0]
         leave = ring[1::3] - ring[::3]
         parts = [ring[::3], leave] + ([] if smooth else [-leave])
         # [k, 2 or 3, 2] knot, leave and, where it is not the mirror image, reach
@@ -91,7 +92,8 @@ def spread_out(
     "Points spread evenly over a disc, as a sunflower's seeds are (Vogel 1979)."
     if not 0 < reach < math.inf:
         raise ValueError(f"reach {reach} must be above 0, in grid units: try .6")
-    i = torch.arange(whole_number(n, 'n')) + .5
+    n = whole_number(n, 'n')
+    i = torch.arange(n, dtype=torch.float32, device='cpu') + .5
     turn = math.pi*(3 - 5**.5)*i
     points = (i/n).sqrt()[:, None]*torch.stack([turn.sin(), turn.cos()], 1)
     return reach*(points - points.mean(0))
