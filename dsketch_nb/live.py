@@ -202,7 +202,8 @@ def _on_part(self:LiveOptimiser, share):
     if share >= 1: self.pinned = None
     else:
         m = self.run.look()
-        fraction = (torch.arange(len(m.scene)) < share*len(m.scene)).float()
+        n = len(m.scene)
+        fraction = (torch.arange(n, device='cpu') < share*n).float()
         self.pinned = Moment(m.iteration, m.loss, m.scene.drawn_until(fraction))
 
 # %% ../nbs/22_live.ipynb #live0013

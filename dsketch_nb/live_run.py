@@ -282,7 +282,8 @@ def pick(self:LiveRun,
 )->int|None: # the number of a stroke in drawing order; None if there is none
     "The stroke that one sees at a place of the picture."
     height, width = self.scene.size
-    place = torch.tensor([[row - (height - 1)/2, col - (width - 1)/2]])*self.scene.pitch
+    place = [[row - (height - 1)/2, col - (width - 1)/2]]
+    place = torch.tensor(place, device='cpu')*self.scene.pitch
     cover = []
     for g in self.scene.groups:
         vertices, place = g.vertices(), place.to(g.params)
@@ -312,7 +313,7 @@ def hold(self:LiveRun,
             f"there is no stroke {stroke} in group {group}: {self.scene!r}"
         )
     g = groups[group]
-    params = torch.as_tensor(params).to(g.params)
+    params = torch.as_tensor(params, dtype=g.params.dtype, device=g.params.device)
     if params.numel() != g.params[0].numel() or not params.isfinite().all():
         raise ValueError(
             f"params must be {g.params[0].numel()} finite numbers, the control points"
