@@ -208,7 +208,7 @@ def renew(self:ImageOptimiser,
         old = getattr(group, name)
         if old is None: continue
         new = old.detach().clone()
-        new[which] = torch.as_tensor(value).to(new)
+        new[which] = torch.as_tensor(value, dtype=new.dtype, device=new.device)
         if parametrize.is_parametrized(group, name): setattr(group, name, new)
         else: old.copy_(new)
     for x, state in _rows(self.optimiser, group):
