@@ -201,14 +201,15 @@ export function open(el, state, source = null, model = null) {
   const settings = add(side, 'div', { class: 'fit-settings' });
   let unique = `fit${Math.random().toString(36).slice(2)}`;
   const shows = {};
-  function slider(key, words, low, high, value, say, change) {            // on a logarithmic scale
-    const id = `${unique}${key}`, steps = 100, at = v => Math.round(steps * Math.log(v / low) / Math.log(high / low));
+  function slider(key, words, low, high, value, say, change, even = false) {   // on a logarithmic scale, or an even one
+    const id = `${unique}${key}`, steps = 100;
+    const at = v => Math.round(steps * (even ? (v - low) / (high - low) : Math.log(v / low) / Math.log(high / low)));
     add(settings, 'label', { for: id }, words);
     const input = add(settings, 'input', { type: 'range', id, min: 0, max: steps, step: 1, value: at(value) }), reading = add(settings, 'span', {}, say(value));
     input.setAttribute('aria-valuetext', say(value));
     const show = v => { input.value = at(v); reading.textContent = say(v); input.setAttribute('aria-valuetext', say(v)); };
     input.addEventListener('input', () => {
-      const v = low * (high / low) ** (input.value / steps);
+      const share = input.value / steps, v = even ? low + (high - low) * share : low * (high / low) ** share;
       reading.textContent = say(v);
       input.setAttribute('aria-valuetext', say(v));
       change(v, `${words.replace(/ \(.*/, '')} ${say(v)}`);
@@ -256,10 +257,10 @@ export function open(el, state, source = null, model = null) {
   slider('lr', 'learning rate', ...ranges.lr, first('lr', .01), v => v.toPrecision(2), (v, saying) => set({ lr: v }, saying));
   menu('compose', 'composition', [['paint', 'paint: covers'], ['ink', 'ink: absorbs']], state.scene?.compose ?? first('compose', 'paint'), (v, saying) => set({ compose: v }, saying));
   menu('loss', 'loss', state.losses ?? LOSSES, first('loss', 'MSE'), (v, saying) => set({ loss: v }, saying));
-  const back = slider('back', 'look back', 1, 100, 100, v => (v > 99.5 ? 'now' : `${round(v)} %`), v => {
+  const back = slider('back', 'look back', 0, 100, 100, v => (v < 100 ? `${round(v)} %` : 'now'), v => {
     pause();
-    ask('look', { at: v > 99.5 ? null : Math.round((v - 1) / 99 * ((last?.past ?? 1) - 1)) });
-  });
+    ask('look', { at: v < 100 ? Math.round(v / 100 * ((last?.past ?? 1) - 1)) : null });
+  }, true);
   const graph = add(side, 'svg', { class: 'fit-curve', role: 'img', 'aria-label': 'loss', viewBox: '0 0 300 110' });
   add(graph, 'polyline', { fill: 'none', stroke: '#3182bd', 'stroke-width': 2, 'stroke-linejoin': 'round' });
   add(graph, 'path', { stroke: '#d1332e', 'stroke-width': 2 });
