@@ -239,7 +239,7 @@ class AutoEncoder(nn.Module):
     numbers_per_latent = 1
 
     def __init__(self,
-        encoder:Encoder, # images -> [B, latent_size]
+        encoder:Encoder, # images -> [B, numbers_per_latent*latent_size]
         decoder:Decoder, # [B, latent_size] -> strokes
     ):
         super().__init__()

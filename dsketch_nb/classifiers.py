@@ -53,7 +53,7 @@ class Classifier(nn.Module, ByName, family='classifier'):
 
     def forward(self,
         images:Tensor, # [B, C, H, W] in [0, 1]
-    )->Tensor: # [B, classes], logits
+    )->Tensor: # [B, classes], logits: before the softmax
         return self.head(self.features(images))
 
 # %% ../nbs/35_classifiers.ipynb #27a39aa2
@@ -208,8 +208,8 @@ class MNISTBetterCNN(Classifier):
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(1024, classes))
 
 class OmniglotBetterCNN(MNISTBetterCNN):
-    """The same under the name it has for characters: how many classes there are is the data set's
-    affair."""
+    """`MNISTBetterCNN` under the name it has for characters: how many classes there are, the data
+    set says."""
 
 # %% ../nbs/35_classifiers.ipynb #aaf8e2d5
 def classification_loss(
