@@ -37,11 +37,12 @@ def whole_summary(
     for output in cell.get('outputs', []):
         text = output.get('data', {}).get('text/markdown')
         # below the signature
-        if not text or 'show_doc(' not in ''.join(cell['source']): continue
-        output['data']['text/markdown'] = re.sub(
-            r'(\n```\n+\*[^\n]+)\*\n([^\n|#].*?)(?=\n\s*\n|\s*$)',
-            lambda m: f"{m[1]} {' '.join(m[2].split())}*", ''.join(text), count=1, flags=re.S,
-        )
+        if text and 'show_doc(' in ''.join(cell['source']):
+            output['data']['text/markdown'] = re.sub(
+                r'(\n```\n+\*[^\n]+)\*\n([^\n|#].*?)(?=\n\s*\n|\s*$)',
+                lambda m: f"{m[1]} {' '.join(m[2].split())}*",
+                ''.join(text), count=1, flags=re.S,
+            )
 
 # %% ../nbs/92_site.ipynb #d3dc1b51
 def card_of(
