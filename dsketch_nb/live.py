@@ -18,7 +18,7 @@ from .browser import page_script
 from .live_run import LiveRun, Moment, Runner, change_in_words
 from .placement import COUNTS
 from .runs import replacing
-from .stills import image_tag, png, to_image, with_still
+from .stills import LastPicture, image_tag, png, to_image, with_still
 
 # %% ../nbs/22_live.ipynb #live0003
 def _bytes(image, kind, **how):
@@ -62,6 +62,9 @@ class LiveOptimiser(anywidget.AnyWidget):
         # of the pictures sent and shown: their number, and when the last was sent
         self.sent = self.seen = 0
         self.at = 0.
+        # what was on the screen, and whether that has changed since the beginning
+        self.known, self.moved = None, False
+        self.last = LastPicture(lambda: self._film()[0])
         menu = [(WORDS.get(o, o), o) if isinstance(o, str) else o for o in losses]
         if loss not in [o for _, o in menu]:
             menu.insert(0, (change_in_words('loss', loss), loss))
@@ -127,6 +130,15 @@ def _asked(self:LiveOptimiser, widget, message, buffers):
 
 # %% ../nbs/22_live.ipynb #live0009
 @patch
+def _note(self:LiveOptimiser, m):
+    "If it is new, what is on the screen will be kept in the notebook's file."
+    running = self.runner.running
+    before, self.known = self.known, (m.iteration, m.loss, len(m.scene), running)
+    if before in (None, self.known): return
+    self.moved = True
+    self.last.changed(going=running)
+
+@patch
 def refresh(self:LiveOptimiser):
     "Show what is new; called in the runner's thread, and when one looks back."
     with self.screen:
@@ -136,6 +148,7 @@ def refresh(self:LiveOptimiser):
         self.sent, self.at = self.sent + 1, time.monotonic()
         error = f'{type(r.error).__name__}: {r.error}' if r.error else ''
         if m is None: return self.send(dict(error=error, running=False, n=self.sent))
+        self._note(m)
         picture, now = m.draw(), r.latest
         height, width = picture.shape[1:]
         psnr = -10*math.log10(max((picture - self.run.target).square().mean().item(), 1e-12))
@@ -279,6 +292,7 @@ def look_back(self:LiveOptimiser,
 @patch
 def close(self:LiveOptimiser):
     "Stop the thread, and take the widget off the page."
+    self.last.close()
     self.runner.close()
     anywidget.AnyWidget.close(self)
 
@@ -320,7 +334,10 @@ def save_gif(self:LiveOptimiser,
 @patch
 def film(self:LiveOptimiser, n:int=16)->list: # of Pillow images
     "The target beside what has been: more of the beginning, where more happens."
-    kept = [m for _, m in self.run.past.kept]
+    return self._frames(n, [m for _, m in self.run.past.kept])
+
+@patch
+def _frames(self:LiveOptimiser, n, kept):
     share = [(j / max(n - 1, 1))**2 for j in range(n)]
     at = sorted({round((len(kept) - 1)*x) for x in share}) if kept else []
     target = to_image(self.run.target).convert('RGB')
@@ -340,18 +357,30 @@ def _gif(self:LiveOptimiser):
 
 # %% ../nbs/22_live.ipynb #beaf91ae
 @patch
-def _repr_mimebundle_(self:LiveOptimiser, **kwargs):
-    frames = self.film()
+def _film(self:LiveOptimiser):
+    "A film up to what is on the screen: by MIME type, the PNG of its end, words."
+    kept, count, at = self.run.past.kept, len(self.run.scene), self.run.iteration
+    kept, m = [m for _, m in kept], self.shown
+    if self.moved and m:
+        kept = [*(o for o in kept if o.iteration < m.iteration), m]
+        count, at = len(m.scene), m.iteration
+    frames = self._frames(16, kept)
     film = _bytes(
         frames[0], 'webp', save_all=True, append_images=frames[1:],
         duration=[300]*(len(frames) - 1) + [2000], loop=3, quality=80,
     )
     words = (
-        f'{self.run.name}: the target, and {len(self.run.scene)} strokes on their way,'
-        f' {self.run.iteration} iterations'
+        f'{self.run.name}: the target, and {count} strokes on their way, {at} iterations'
     )
     still = png(frames[-1])
     calm = still if len(frames) > 1 else None
     moving = image_tag(film, words, calm=calm, kind='webp', style='')
+    return with_still({}, still, words, **{'text/html': moving})[0], still, words
+
+@patch
+def _repr_mimebundle_(self:LiveOptimiser, **kwargs):
+    data, still, words = self._film()
+    moving = f'<div class="dsketch-first">{data["text/html"]}</div>'
+    self.last.displayed()
     bundle = anywidget.AnyWidget._repr_mimebundle_(self, **kwargs)
     return with_still(bundle, still, words, **{'text/html': moving})

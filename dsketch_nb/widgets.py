@@ -20,7 +20,8 @@ from torch import Tensor
 from .curves import bezier_chain_to_polyline, catmull_rom_to_polyline, curve_to_polyline
 from .curves import polyline_edt2, quadratic_bezier
 from .raster import exp, pixel_grid, pixel_pitch
-from .stills import animation, frames_html, image_tag, png, to_image, with_still
+from .stills import LastPicture, animation, frames_html, image_tag, png
+from .stills import to_image, with_still
 
 # %% ../nbs/07_widgets.ipynb #4bf32ca2
 class Slider(anywidget.AnyWidget):
@@ -185,6 +186,7 @@ class Playground(ipywidgets.VBox):
             alt=(inspect.getdoc(f) or f.__name__).splitlines()[0] if alt is None else alt
         )
         self.picture.width = self._show().width
+        self.last = LastPicture(self._still)
         for c in self.controls.values(): c.observe(self.refresh, 'value')
         super().__init__([*self.controls.values(), self.picture])
 
@@ -206,6 +208,16 @@ class Playground(ipywidgets.VBox):
     def refresh(self, change=None):
         try: self._show()
         except Exception as e: self.picture.alert = f'{type(e).__name__}: {e}'
+        else: self.last.changed()
+
+    def _words(self): return f'{self.picture.alt} {self.picture.caption}'.strip()
+
+    def _still(self):
+        "The picture as it is, by MIME type."
+        data, _ = with_still({}, self.picture.value, self._words())
+        caption = html.escape(self.picture.caption)
+        data['text/html'] = f'{data["text/html"]}<p>{caption}</p>'
+        return data
 
 # %% ../nbs/07_widgets.ipynb #3d6f4956
 def control_values(
@@ -226,7 +238,7 @@ def control_values(
 # for a page with <script type="module" src="strokes.js"></script>
 def live_html(self:Playground)->str:
     "One control as pictures with a slider, for where no kernel runs."
-    still = image_tag(self.picture.value, f'{self.picture.alt} {self.picture.caption}'.strip())
+    still = image_tag(self.picture.value, self._words())
     waiting = [k for k in self.controls if k != self.sweep]
     if not self.sweep:
         return still + '<p class="strokes-note">A still picture: its controls need a kernel.</p>'
@@ -244,8 +256,10 @@ def live_html(self:Playground)->str:
 @patch
 def _repr_mimebundle_(self:Playground, **kwargs):
     shown = super(Playground, self)._repr_mimebundle_(**kwargs)
-    words = f'{self.picture.alt} {self.picture.caption}'.strip()
-    return with_still(shown, self.picture.value, words, **{'text/html': self.live_html()})
+    self.last.displayed()
+    return with_still(
+        shown, self.picture.value, self._words(), **{'text/html': self.live_html()}
+    )
 
 # %% ../nbs/07_widgets.ipynb #c19f1168
 _CURVES = {

@@ -525,7 +525,11 @@ export function open(el, state, source = null, model = null) {
   told();
   if (remote) {
     engine = kernel(model, hear);
-    ask('meet').then(got => got.url && stand(got));
+    ask('meet').then(got => {
+      if (!got.url) return;
+      root.classList.add('fit-alive');                       // somebody answers: the picture that the notebook keeps is hidden
+      stand(got);
+    });
   } else if (state.src) take(state.src, state.scene ?? null);
   return () => { seen.disconnect(); document.removeEventListener('visibilitychange', attend); stopCamera(); stopReplay(); clearTimeout(sharp); engine?.close(); };
 }

@@ -292,6 +292,36 @@ def test_the_compiled_loops_are_those_of_the_source():
     assert compiler == wasm.NEEDS and len(code) < 16_000
     if wasm.has_compiler(): assert wasm.compiled() == code
 
+def test_a_look_between_two_steps_changes_nothing(js):
+    "What a look has drawn serves the next step, unless a hand has changed something meanwhile: the same losses as without looks."
+    x, flat = photo(40)
+    looked, plain = js("""
+        const { flat, h, w } = data, rgba = new Uint8ClampedArray(4*h*w), settings = { strokes: 30, iters: 60 }, said = [], looked = [], plain = [];
+        for (let k = 0; k < h*w; k++) rgba.set([...flat.slice(3*k, 3*k + 3).map(v => 255*v), 255], 4*k);
+        let next = null, clock = 0;
+        const hear = engine.server(m => said.push(m), f => { next = f; }, () => clock += 15);
+        const note = () => { const { frame, loss, of } = said.filter(m => m.frame).at(-1); looked.push([of, loss]); hear({ shown: frame }); };
+        const go = n => { for (let k = 0; k < n; k++) { next(); note(); } }, ask = (what, more) => { hear({ id: 1, do: what, ...more }); note(); };
+        ask('open', { rgba, height: h, width: w, settings });
+        ask('start');
+        go(8);
+        ask('set', { changes: { sigma: 6 } });
+        go(4);
+        hear({ id: 1, do: 'pixels', scale: 2 });                 // another drawing
+        go(4);
+        ask('hold', { group: 0, stroke: 3, params: [0, 0, .3, .3] });
+        go(4);
+        for (const m of said) if (m.error) throw new Error(m.error);
+        const fit = new engine.Fit(Float32Array.from({ length: 3*h*w }, (_, k) => rgba[4*Math.floor(k / 3) + k % 3] / 255), h, w, settings);
+        looked.forEach(([of], k) => {
+          while (fit.iteration < of) fit.step();
+          if (k === 10) fit.set({ sigma: 6 });
+          if (k === 19) fit.hold(0, 3, [0, 0, .3, .3]);
+          plain.push([of, fit.lossOf(fit.draw())]);
+        });
+        return [looked, plain];""", dict(flat=flat, h=x.shape[1], w=x.shape[2]))
+    assert looked == plain and len({loss for _, loss in looked}) > 20
+
 def test_a_slow_page_still_sees_the_last_state(js):
     "Two pictures are under way at most; what was left out meanwhile is sent when one of them has been shown."
     before, last, iteration = js("""

@@ -1,9 +1,9 @@
 """The optimiser on a page without a kernel and without a network, as a reader uses it: fit.js in a real browser."""
-import io, re, xml.etree.ElementTree as ET
+import io, json, math, os, re, shutil, time, xml.etree.ElementTree as ET
 from pathlib import Path
 
-import pytest, torch
-from conftest import watched
+import psutil, pytest, torch
+from conftest import QUIET, watched
 from PIL import Image, ImageDraw
 from dsketch_nb import widgets
 from dsketch_nb.browser import BrowserOptimiser
@@ -326,3 +326,58 @@ def test_in_jupyterlab(lab):
     shown.locator('.fit-run').press(' ')
     shown.page.wait_for_function("o => o.textContent === 'start'", arg=shown.locator('.fit-run').element_handle())
     assert not notebook.errors
+
+# --- for ten minutes
+
+class Heaps:
+    "What a page and its Worker hold after a collection, and the resident memory of their process, in MB."
+    def __init__(self, browser, page):
+        self.session, self.processes, self.heard, self.sent = page.context.new_cdp_session(page), browser.new_browser_cdp_session(), {}, 0
+        self.workers = []
+        self.session.on('Target.attachedToTarget', lambda o: self.workers.append(o['sessionId']))
+        self.session.on('Target.receivedMessageFromTarget', lambda o: self.heard.update({(m := json.loads(o['message'])).get('id'): m}))
+        self.session.send('Target.setAutoAttach', dict(autoAttach=True, waitForDebuggerOnStart=False, flatten=False))
+        self.page = page
+
+    def worker(self, name):
+        "What the Worker answers: it is asked through the page."
+        self.sent += 1
+        self.session.send('Target.sendMessageToTarget', dict(sessionId=self.workers[-1], message=json.dumps(dict(id=self.sent, method=name, params={}))))
+        while self.sent not in self.heard: self.page.wait_for_timeout(20)
+        return self.heard.pop(self.sent)['result']
+
+    def now(self):
+        for ask in (self.session.send, self.worker): ask('HeapProfiler.collectGarbage')
+        found = {}
+        for who, ask in (('page', self.session.send), ('worker', self.worker)):
+            use = ask('Runtime.getHeapUsage')
+            found |= {who: use['usedSize']/1e6, f'{who} buffers': use['backingStorageSize']/1e6}
+        pids = [o['id'] for o in self.processes.send('SystemInfo.getProcessInfo')['processInfo'] if o['type'] == 'renderer']
+        return found | dict(process=sum(psutil.Process(p).memory_info().rss for p in pids)/1e6)
+
+@pytest.mark.skipif(not os.environ.get('DSKETCH_LONG'), reason='takes ten minutes: DSKETCH_LONG=1, and DSKETCH_MINUTES for another time')
+def test_ten_minutes_leave_memory_flat(browser):
+    "500 strokes on their way the whole time, and a reader who now and then looks back or takes a stroke."
+    minutes = float(os.environ.get('DSKETCH_MINUTES', 10))
+    own = browser.browser_type.launch(executable_path=shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome'), args=QUIET)
+    fit = Fit(own, BrowserOptimiser('sample:china', strokes=500).live_html())
+    heaps, page, rows = Heaps(own, fit.page), fit.page, []
+    fit.reach(3)
+    # a run rests after 3000 iterations, and is sent on
+    page.evaluate("() => setInterval(() => { const run = document.querySelector('.fit-run'); if (run.textContent === 'start') run.click(); }, 1000)")
+    begun = time.monotonic()
+    for k in range(math.ceil(minutes)):
+        while time.monotonic() - begun < minutes*60*(k + 1)/math.ceil(minutes): page.wait_for_timeout(1000)
+        rows.append(dict(iteration=fit.iteration()) | heaps.now())
+        print(f'{(time.monotonic() - begun)/60:5.1f} min', *(f'{name} {value:,.1f}' for name, value in rows[-1].items()), sep='   ', flush=True)
+        page.get_by_role('slider', name='look back').fill('40')
+        page.wait_for_timeout(500)
+        page.get_by_role('button', name='take a stroke').click()
+        page.keyboard.press('ArrowUp')
+        page.keyboard.press('Escape')
+    fit.done()
+    own.close()
+    assert rows[-1]['iteration'] > 100*minutes
+    # MB more than after two minutes, when everything has been used once; a picture that was kept each time would be hundreds
+    more = {k: rows[-1][k] - rows[min(1, len(rows) - 1)][k] for k in rows[0]}
+    assert more['page'] < 1 and more['page buffers'] < 1 and more['worker'] < 1.5 and more['worker buffers'] < 2 and more['process'] < 15, rows

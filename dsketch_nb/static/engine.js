@@ -738,6 +738,7 @@ export class Fit {
     this.past = new Thinned(100);
     this.curve = new Thinned(300);
     this.held = null;
+    this.seen = null;                               // the loss of what was drawn last, if that is still so
     this.blurred = new BlurredMSE(height, width, s.blur_sigma);
   }
 
@@ -774,9 +775,16 @@ export class Fit {
     return this.blurred.value(picture, this.target, this.grad);
   }
 
+  // The loss of the strokes as they are. A step that comes next, with nothing in between, need not draw them again.
+  see() {
+    this.seen = this.lossOf(this.draw());
+    return this.seen;
+  }
+
   // One iteration; the loss before it.
   step() {
-    const { settings: s } = this, loss = this.lossOf(this.draw());
+    const { settings: s } = this, loss = this.seen ?? this.lossOf(this.draw());
+    this.seen = null;
     if (!Number.isFinite(loss)) throw new Error(`the loss is ${loss} at iteration ${this.iteration}: lower the learning rate`);
     this.curve.add(this.iteration, loss);
     if (this.past.wants(this.iteration)) this.past.add(this.iteration, this.moment(loss));
@@ -813,16 +821,16 @@ export class Fit {
   }
 
   // How much the sum of squared errors would grow without each stroke, estimated from 1 + probes backward passes (page 12).
-  removalCost(probes = 4) {
-    const { drawing, grad, target } = this, picture = this.draw(), n = drawing.count;
+  removalCost(probes = 4, picture = this.draw()) {
+    const { drawing, grad, target } = this, n = drawing.count;
     const alpha = k => drawing.mix[4 * k + 3];
     for (let k = 0; k < grad.length; k++) grad[k] = picture[k] - target[k];
     drawing.backward(grad, true);
     const cost = Float64Array.from({ length: n }, (_, k) => -2 * alpha(k) * drawing.byAlpha[k]);
     for (let i = 0; i < probes; i++) {
-      for (let k = 0, bits = 0; k < grad.length; k++, bits >>= 1) {
-        if (k % 24 === 0) bits = this.random() * (1 << 24);
-        grad[k] = bits & 1 ? 1 : -1;
+      for (let k = 0; k < grad.length;) {
+        let bits = this.random() * (1 << 24) | 0;
+        for (const end = Math.min(k + 24, grad.length); k < end; k++, bits >>= 1) grad[k] = 2 * (bits & 1) - 1;
       }
       drawing.backward(grad, true);
       for (let k = 0; k < n; k++) cost[k] += (alpha(k) * drawing.byAlpha[k]) ** 2 / probes;
@@ -831,10 +839,10 @@ export class Fit {
   }
 
   // Where the picture is wrong [h, w], blurred.
-  wrong() {
-    const { target, height, width } = this, picture = this.draw(), out = new Float64Array(height * width), to = new Float64Array(height * width);
-    for (let k = 0; k < picture.length; k++) out[Math.floor(k / 3)] += (picture[k] - target[k]) ** 2;
-    blur(out, to, new Float64Array(height * width), height, width, 1, gaussianTaps(2));
+  wrong(picture = this.draw()) {
+    const { target, height, width } = this, n = height * width, out = new Float32Array(n), to = new Float32Array(n);
+    for (let k = 0, j = 0; k < n; k++, j += 3) out[k] = (picture[j] - target[j]) ** 2 + (picture[j + 1] - target[j + 1]) ** 2 + (picture[j + 2] - target[j + 2]) ** 2;
+    if (compiled()) machine.blur(out, to, height, width, 1, gaussianTaps(2)); else blur(out, to, new Float32Array(n), height, width, 1, gaussianTaps(2));
     return to;
   }
 
@@ -842,7 +850,7 @@ export class Fit {
   reseed() {
     const { settings: s } = this, i = this.iteration - this.begun;
     if (!s.reseed || i % Math.max(Math.floor(s.iters / 10), 1) || i > .8 * s.iters || this.held) return;
-    const wrong = this.wrong(), cost = this.removalCost();
+    const picture = this.draw(), wrong = this.wrong(picture), cost = this.removalCost(4, picture);
     let first = 0;
     for (const g of this.groups) {
       const n = g.count, k = Math.floor(n * s.reseed), own = cost.subarray(first, first + n);
@@ -1070,10 +1078,9 @@ export function server(post, later, now, fps = 25, rest = 3000) {
     owed = out > 1;                                 // a page that does not show them gets no more until it does
     if (!fit || owed) return;
     const { height, width } = fit, size = 4 * height * width;
-    const moment = pinned ?? fit.moment(), picture = pinned ? null : fit.draw();
-    const loss = pinned ? pinned.loss : fit.lossOf(picture);
+    const moment = pinned ?? fit.moment(), loss = pinned ? pinned.loss : fit.see();
     const bytes = spare?.byteLength === size ? new Uint8ClampedArray(spare) : new Uint8ClampedArray(size);
-    if (pinned) bytes.set(pixels(pinned).rgba); else rgba(picture, bytes);
+    if (pinned) bytes.set(pixels(pinned).rgba); else rgba(fit.drawing.picture, bytes);
     spare = null;
     out += 1;
     let error = 0;
@@ -1169,6 +1176,7 @@ export function server(post, later, now, fps = 25, rest = 3000) {
     try {
       if (!(name in doing)) throw new Error(`nothing is called ${name}`);
       if (!fit && name !== 'open') throw new Error('there is no picture yet');
+      if (fit) fit.seen = null;                     // it may change the strokes, or draw something else
       const answer = doing[name](rest);
       post({ id, ...answer });
       if (!answer) show();
