@@ -62,7 +62,7 @@ class page_card:
             r'\n---\s*$', f'\nimage: {self.image}\n---\n', cell['source']
         )
 
-# %% ../nbs/92_site.ipynb #c01302c0
+# %% ../nbs/92_site.ipynb #b2427488
 def strips(
     ink:np.ndarray, # [H, W] True where something is drawn
     axis:int, # 1: from left to right; 0: from top to bottom
@@ -100,10 +100,11 @@ def pieces(
     cuts = [0, *((a[1] + b[0])//2 for a, b in zip(found, found[1:])), size]
     return list(zip(cuts, cuts[1:]))
 
-# %% ../nbs/92_site.ipynb #89d7337b
+# %% ../nbs/92_site.ipynb #c41ba58e
 def panels(
     image:Image.Image, # a figure
     dpi:float, # its pixels per inch
+    by_rows:bool=False, # cut between rows too; else a column is one piece
 )->list: # (x, y, width, height) of each panel, in pixels; one for a whole figure
     "Where the panels of a figure are, in the order of reading."
     flat = Image.new('RGBA', image.size, 'white')
@@ -113,7 +114,7 @@ def panels(
     (H, W), gap = ink.shape, max(4, round(.07*dpi))
 
     def boxes(top, end):
-        found = joined(strips(ink[top:end], 1, gap), .35)
+        found = joined(strips(ink[top:end], 1, gap), .36)
         if len(found) == 1:
             # a space between words is as wide as narrow gutters; panels are alike
             narrow = strips(ink[top:end], 1, max(3, round(.04*dpi)))
@@ -121,7 +122,11 @@ def panels(
             if sizes and min(sizes) > .75*max(sizes): found = narrow
         return [(a, top, b - a, end - top) for a, b in pieces(found, W)]
 
-    if len(found := boxes(0, H)) > 1: return found
+    found = boxes(0, H)
+    if by_rows:
+        rows = pieces(joined(strips(ink, 0, gap//2), .36), H)
+        return [(x, top, w, end - top) for top, end in rows for x, _, w, _ in found]
+    if len(found) > 1: return found
     for _, cut in pieces(strips(ink, 0, gap//2), H)[:-1]:
         head, foot = boxes(0, cut), boxes(cut, H)
         if cut < H/4 and len(foot) > 1: return [(0, 0, W, cut)] + foot
@@ -130,15 +135,16 @@ def panels(
     found = [o for row in rows for o in boxes(*row)]
     return found if len(found) > len(rows) else [(0, 0, W, H)]
 
-# %% ../nbs/92_site.ipynb #e13703d9
+# %% ../nbs/92_site.ipynb #d9cae545
 def panels_note(
     png:bytes, # the file of a figure
-    whole:bool=False, # it is not to be cut
+    how:str='columns', # 'whole': it is not to be cut; 'rows': cut between rows too
 )->str: # HTML that shows nothing; site.js reads it
     "What a page says of a figure: its width in inches, and where its panels are."
     image = Image.open(BytesIO(png))
     dpi = float(image.info.get('dpi', (96,))[0])
-    found = [(0, 0, *image.size)] if whole else panels(image, dpi)
+    whole = [(0, 0, *image.size)]
+    found = whole if how == 'whole' else panels(image, dpi, how == 'rows')
     said = ','.join(' '.join(map(str, o)) for o in found)
     size = ' '.join(map(str, image.size))
     return (
@@ -150,13 +156,15 @@ def say_panels(
     cell, # a cell of a notebook that is being processed; changed in place
 ):
     "A processor for nbdev: a note on its panels follows each figure of a cell."
-    whole, outputs = '#| panels: whole' in cell['source'], []
+    how = re.search(r'^#\| panels: (\w+)', cell['source'], re.M)
+    outputs = []
     for output in cell.get('outputs', []):
         outputs.append(output)
         data = output.get('data', {})
         if 'image/png' not in data or 'text/html' in data or 'text/markdown' in data:
             continue
         png = base64.b64decode(''.join(data['image/png']))
-        note = {'text/markdown': html_as_markdown(panels_note(png, whole))}
-        outputs.append(dict(output_type='display_data', data=note, metadata={}))
+        note = html_as_markdown(panels_note(png, how[1] if how else 'columns'))
+        note = dict(output_type='display_data', data={'text/markdown': note}, metadata={})
+        outputs.append(note)
     if outputs: cell['outputs'] = outputs
