@@ -47,6 +47,47 @@ def test_no_page_moves_sideways_asks_elsewhere_or_complains(site, browser):
               .slice(0, 3).map(o => o.outerHTML.slice(0, 80))"""))
     assert not wide and not wrong and not asked, (wide, wrong, asked)
 
+PANELS = """() => [...document.querySelectorAll('.panels')].map(row => {
+  const img = row.closest('.cell-output-display').querySelector('img'), note = row.closest('.cell-output-display').nextElementSibling.querySelector('[data-panels]');
+  const inches = +note.dataset.inches, [W] = note.dataset.size.split(' ').map(Number), boxes = note.dataset.panels.split(',').map(o => o.split(' ').map(Number));
+  const r = o => o.getBoundingClientRect();
+  return { alt: img.alt, src: img.src, cut: row.getClientRects().length > 0, whole: img.getClientRects().length > 0, width: r(img).width, inches,
+    moves: row.closest('.cell-output-display').scrollWidth > row.closest('.cell-output-display').clientWidth,
+    panels: [...row.children].map((o, i) => ({ x: Math.round((r(o).x + r(o).right)/20), y: Math.round(r(o).y), right: r(o).right, per_inch: r(o).width/(inches*boxes[i][2]/W), shape: r(o).width/r(o).height*boxes[i][3]/boxes[i][2], back: getComputedStyle(o).backgroundColor })) };
+})"""
+
+def test_a_row_of_panels_stands_in_two_columns_on_a_phone(site, browser):
+    "At nine tenths or more of the 80 pixels to the inch with which letters of 10 points are 11 pixels. The words for those who do not see are there once, and a touch shows the whole."
+    folder, _ = site
+    page, go, wrong, asked = opened(browser, folder, **PHONE)
+    go('raster.html')
+    page.evaluate("() => { document.body.className = 'quarto-dark'; }")
+    rows = page.evaluate(PANELS)
+    four = [o for o in rows if len(o['panels']) == 4]
+    assert len(rows) > 5 and len(four) > 1
+    for o in rows:
+        assert o['cut'] != o['whole'] and not o['moves'] and o['cut'] == (o['inches']*72 > 359), o['alt']
+        if not o['cut']: continue
+        assert page.get_by_role('img', name=o['alt'], exact=True).count() == 1
+        for p in o['panels']: assert p['per_inch'] >= .9*80 - .5 and abs(p['shape'] - 1) < .02 and p['right'] <= 390 and p['back'] == 'rgb(255, 255, 255)', o
+    assert any(len({p['x'] for p in o['panels']}) == 2 and len({p['y'] for p in o['panels']}) == 2 for o in four)
+    page.locator('.panels:visible').first.tap()
+    page.wait_for_url(next(o['src'] for o in rows if o['cut']))
+    go('glossary.html')                                             # one wide plot: it moves by itself, by a key as well
+    plot = page.locator('.cell-output-display[tabindex="0"]').first
+    plot.focus()
+    plot.press('ArrowRight')
+    page.wait_for_function('o => o.scrollLeft > 0', arg=plot.element_handle())
+    assert not wrong and not asked
+    page, go, wrong, asked = opened(browser, folder, viewport={'width': 1200, 'height': 900})
+    go('raster.html')
+    after = page.evaluate(PANELS)
+    assert [o['alt'] for o in after] == [o['alt'] for o in rows] and all(o['whole'] and not o['cut'] and abs(o['width'] - min(900, 96*o['inches'])) < 2 for o in after)
+    page, go, *_ = opened(browser, folder, java_script_enabled=False, **PHONE)
+    go('raster.html')
+    assert page.get_by_role('img', name=rows[0]['alt'], exact=True).is_visible()
+    assert not wrong and not asked
+
 def test_a_finger_drags_a_point_and_not_the_page(site, browser):
     "On a page that can scroll, far down, with as many moves as a finger makes."
     folder, _ = site
