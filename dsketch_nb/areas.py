@@ -326,7 +326,7 @@ def off_vertices(
     """A step by which cells are moved, far below what can be seen and above what is rounded, so
     that none lies exactly on a vertex or an edge, where it has no side.
     """
-    least, rounding = (1e-9, 1e-13) if sigma2.dtype == torch.float64 else (1e-5, 1e-6)
+    least, rounding = (1e-9, 2e-12) if sigma2.dtype == torch.float64 else (1e-5, 1e-6)
     hair = least*sigma2.detach().sqrt() + rounding*far.detach()
     return torch.stack([.61*hair, .37*hair], -1)
 

@@ -31,7 +31,7 @@ from .perceptual import MissingWeights
 from .placement import COUNTS, check_counts
 from .animation import FILMS, check_film, save_film
 from .plotter import plot_svg, save_plot
-from .poster import Flat, colouring_sheet
+from .poster import MOST_COLOURS, Flat, colouring_sheet
 import dsketch_nb.browser                                  # and scenes can be pages
 from .optimise import Callback, Checkpoint, Frames, Progress
 from .imageopt import PRESETS, Settings, imageopt, loss_of, preset_values
@@ -251,12 +251,13 @@ def _begin_folder(folder, files, resume, config):
 def _colours(preset, flat_colours):
     "How many flat colours are asked for; 0 is none."
     if flat_colours is None: return 6 if preset == 'poster' else 0
-    return whole_number(flat_colours, 'flat_colours', 0)
+    n = whole_number(flat_colours, 'flat_colours', 0)
+    if n <= MOST_COLOURS: return n
+    raise ValueError(f"flat_colours {str(n)[:20]} are too many: at most {MOST_COLOURS}")
 
 def _flat(preset, flat_colours):
     "What a run's settings say of it, checked."
     n = _colours(preset, flat_colours)
-    if n: Flat(n)
     return dict(flat_colours=n) if n else {}
 
 # %% ../nbs/23_imageopt_command.ipynb #0a517a09

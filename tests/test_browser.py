@@ -1,5 +1,9 @@
 """The widgets as a reader meets them: in JupyterLab, with a kernel, in a real browser."""
-import pytest
+import io, re
+from base64 import b64decode
+
+import numpy as np, pytest
+from PIL import Image
 
 def pictured(shown):
     "The picture that a widget shows, as the address of its bytes."
@@ -159,4 +163,27 @@ def test_losses_on_the_rail(lab):
     shown.get_by_role('combobox', name='loss').select_option('BCE')
     shown.get_by_role('status').filter(has_text='BCE: at -23.5 pixels').wait_for()
     other_picture(shown, before)
+    assert not nb.errors
+
+def test_somebody_elses_drawing_is_refined_to_a_photograph(lab):
+    "Page 21b, from the logo that matplotlib brings along to its SVG; what comes before and after it is left out."
+    nb = lab.open('21b_shapes.ipynb')
+    for other in ("how = dict(preset='shapes'", 'group = scene.groups[0]', 'def started(', 'ways = {', 'def as_shown(', 'strokes = imageopt(', 'more = imageopt(', 'sizes = len(',
+                  'few = {', "'your own colours'", 'one = imageopt(', 'sheet = colouring_sheet(', 'done = Scene.from_svg('): nb.drop(other)
+    nb.run_all()
+    assert "'a clip left out': 7" in nb.output('Counter(what for').inner_text()
+    shown = nb.output("'petals': petals")
+    before, after = map(float, re.search(r'([\d.]+) dB before, ([\d.]+) dB after', shown.inner_text()).groups())
+    start, refined, petals = nb.ask("[float(near[k]) for k in ('start', 'refined', 'petals')]")
+    assert (before, after) == (pytest.approx(start, abs=.06), pytest.approx(refined, abs=.06)) and after > before + 12 and petals > before + 12
+    img = shown.locator('img').first
+    assert img.evaluate('i => i.complete && i.naturalWidth > 400 && i.naturalHeight > 300 && i.getBoundingClientRect().width > 300')
+    seen = np.asarray(Image.open(io.BytesIO(b64decode(img.get_attribute('src').split(',', 1)[1]))).convert('RGB')).astype(int)
+    h, w, _ = seen.shape
+    for name, part in {'drawing': seen[:h//2, :w//2], 'photograph': seen[:h//2, w//2:], 'refined': seen[h//2:, :w//2], 'fills': seen[h//2:, w//2:]}.items():
+        flower = (part[..., 0] > part[..., 2] + 60).mean()             # orange: two wedges, then the flower's head
+        green = ((part.max(-1) < 110) & (part[..., 1] > part[..., 0])).mean()
+        assert flower > (.02 if name == 'drawing' else .08) and (green < .02 if name == 'drawing' else green > .2), (name, flower, green)
+    assert nb.ask('(len(back), [g.rule for g in back.groups] == [g.rule for g in wheel.groups])') == (16, True)
+    assert nb.ask("moved.groups[0].paths.tolist()") == [0, 2]          # the lens keeps its hole
     assert not nb.errors
