@@ -208,9 +208,7 @@ class Backend:
 BACKENDS = {
     'dense': Backend(draw_dense), 'pairs': Backend(draw_pairs),
     'numba': Backend(module='dsketch_nb.compiled', device='cpu', needs='numba'),
-    'triton': Backend(
-        module='dsketch_nb.gpu', device='cuda', needs='triton', fills=False
-    ),
+    'triton': Backend(module='dsketch_nb.gpu', device='cuda', needs='triton'),
 }
 
 # %% ../nbs/02_draw.ipynb #81dae60e
