@@ -239,17 +239,18 @@ def _try_out(backend, device, dtype, paint, filled):
 # %% ../nbs/02_draw.ipynb #c15b7343
 @lru_cache(None)
 def _works(name, device, dtype, paint, filled):
-    "Can a backend draw here? Those that need something are tried on one stroke, or one fill."
+    "Can a backend draw here? Those that need something are tried once."
     backend = BACKENDS[name]
     if not backend.needs: return True
-    if (name, device, False) in _failed or (name, device, filled) in _failed: return False
+    if {(name, device, False), (name, device, filled)} & _failed: return False
     wrong = _in_a_thread(partial(_try_out, backend, device, dtype, paint, filled))
     if wrong is None: return True
     why = (str(wrong).strip() or type(wrong).__name__).splitlines()[0][:200]
     _failed.add((name, device, filled))
+    does = 'fills' if filled else 'draws'
     warnings.warn(
-        f"backend {name!r} does not run on {device}, so 'pairs' {'fills' if filled else 'draws'}"
-        f" there, more slowly: {why}",
+        f"backend {name!r} does not run on {device}, so 'pairs' {does} there, more"
+        f" slowly: {why}",
         stacklevel=5,
     )
     return False
@@ -260,6 +261,7 @@ def _fastest(device, dtype=torch.float32, paint=False, filled=False):
         fits = b.device == device.type and (b.fills or not filled)
         if fits and _works(name, device, dtype, paint, filled): return name
     return 'pairs'
+def _kind(st): return st.vertices.device, st.vertices.dtype, st.paint, st.fill is not None
 # as torch.compiler.assume_constant_result does, without importing the whole compiler
 _fastest._dynamo_marked_constant = True
 
@@ -396,9 +398,7 @@ def draw(
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     traced, numberless = torch.compiler.is_compiling(), stands_in(st.vertices)
     if numberless: name = backend or ('triton' if st.vertices.is_cuda else 'numba')
-    else:
-        kind = st.vertices.device, st.vertices.dtype, st.paint, st.fill is not None
-        name = backend or _fastest(*kind)
+    else: name = backend or _fastest(*_kind(st))
     if st.fill is not None:
         if not BACKENDS[name].fills or traced and name != 'dense': name = 'pairs'
     if not len(st.image) or st.fill is not None and numberless: out = _bare(st)

@@ -174,7 +174,7 @@ def _scale(st):
 class _Plan:
     """The parts of tile i are order[start[i]:start[i+1]], in drawing order; owner says
     of which stroke. A filled path is one part of a tile, and its coverage a row of
-    areas.cover, which says which; -1 for strokes.
+    cover; which says which, -1 for strokes.
     """
     def __init__(self, st):
         (H, W), V, dtype = st.size, len(st.vertices), st.vertices.dtype
@@ -210,28 +210,27 @@ class _Plan:
         _list_tiles[grid](*segments, self.image, self.entry, self.parts, owner, tile,
                           V, H, W, **known)
         # sort
-        self.areas = self.which = None
+        self.areas = self.which = self.cover = None
         if st.fill is None: tile, self.order = tile.sort(stable=True)
-        else: tile, owner = self._add_areas(st, px, tile, owner)
+        else: tile, owner = _add_areas(self, st, px, tile, owner)
         self.owner = owner[self.order]
         self.tiles = st.batch * triton.cdiv(H, TILE) * triton.cdiv(W, TILE)
         each = torch.arange(self.tiles + 1, dtype=torch.int32, device=device)
         self.start = torch.searchsorted(tile, each, out_int32=True)
 
-    def _add_areas(self, st, px, tile, owner):
-        "Sort what filled paths give to tiles in between the parts of strokes."
-        areas = self.areas = AreaTiles(st, px, TILE)
-        which = torch.cat([areas.row.new_full((len(tile),), -1), areas.row])
-        self.parts = torch.cat([self.parts, self.parts.new_zeros(len(areas.row), 6)])
-        tile = torch.cat([tile, areas.tile.int()])
-        owner = torch.cat([owner, areas.path.int()])
-        by_tile = tile.long()*len(self.image) + owner
-        self.order = by_tile.argsort(stable=True)
-        self.which = which[self.order]
-        return tile[self.order], owner
-
-    @property
-    def cover(self): return None if self.areas is None else self.areas.cover
+# %% ../nbs/02b_gpu.ipynb #gpu-areas
+def _add_areas(plan, st, px, tile, owner):
+    "Sort what filled paths give to tiles in between the parts of strokes."
+    areas = plan.areas = AreaTiles(st, px, TILE)
+    plan.cover = areas.cover
+    which = torch.cat([areas.row.new_full((len(tile),), -1), areas.row])
+    plan.parts = torch.cat([plan.parts, plan.parts.new_zeros(len(areas.row), 6)])
+    tile = torch.cat([tile, areas.tile.int()])
+    owner = torch.cat([owner, areas.path.int()])
+    by_tile = tile.long()*len(plan.image) + owner
+    plan.order = by_tile.argsort(stable=True)
+    plan.which = which[plan.order]
+    return tile[plan.order], owner
 
 # %% ../nbs/02b_gpu.ipynb #e3f5a8de
 @triton.jit
@@ -584,8 +583,8 @@ def forward(
         plan = st.plan = _Plan(st)
         if st.background is not None:
             if not st.background.isfinite().all(): check_values(st)
-        lists = (plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour,
-                 plan.which, plan.cover)
+        lists = (plan.start, plan.order, plan.owner, plan.parts, plan.scale,
+                 plan.colour, plan.which, plan.cover)
         image, grid = st.canvas(), (plan.tiles,)
         known = _blocks(image.shape[1])
         if st.paint:
