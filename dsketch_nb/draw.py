@@ -208,9 +208,7 @@ class Backend:
 BACKENDS = {
     'dense': Backend(draw_dense), 'pairs': Backend(draw_pairs),
     'numba': Backend(module='dsketch_nb.compiled', device='cpu', needs='numba'),
-    'triton': Backend(
-        module='dsketch_nb.gpu', device='cuda', needs='triton', fills=False
-    ),
+    'triton': Backend(module='dsketch_nb.gpu', device='cuda', needs='triton'),
 }
 
 # %% ../nbs/02_draw.ipynb #81dae60e
@@ -227,39 +225,43 @@ def _in_a_thread(f):
     thread.join()
     return wrong[0] if wrong else None
 
-def _try_out(backend, device, dtype, paint):
-    "Draw one stroke."
-    one = torch.zeros(1, 2, 2, dtype=dtype, device=device)
+def _try_out(backend, device, dtype, paint, filled):
+    "Draw one stroke, or fill one triangle."
+    one = torch.tensor([[[0., 0.], [0., 1.], [1., 0.]]], dtype=dtype, device=device)
     one, _ = as_strokes(
-        one, (3, 3), 0.1, one[0, :1, :1] if paint else None, None, 'paint' if paint else 'ink',
-        *[None] * 5,
+        one if filled else one[:, :1].repeat(1, 2, 1), (3, 3), 0.1,
+        one[0, :1, :1] if paint else None, None, 'paint' if paint else 'ink',
+        *[None] * 5, 'nonzero' if filled else None,
     )
     image, kept = backend.kernels.forward(one)
     if backend.device != 'cpu': backend.kernels.backward(one, kept, torch.ones_like(image))
 
 # %% ../nbs/02_draw.ipynb #c15b7343
 @lru_cache(None)
-def _works(name, device, dtype, paint):
-    "Can a backend draw here? Those that need something are tried on one stroke."
+def _works(name, device, dtype, paint, filled):
+    "Can a backend draw here? Those that need something are tried once."
     backend = BACKENDS[name]
     if not backend.needs: return True
-    if (name, device) in _failed: return False
-    wrong = _in_a_thread(partial(_try_out, backend, device, dtype, paint))
+    if {(name, device, False), (name, device, filled)} & _failed: return False
+    wrong = _in_a_thread(partial(_try_out, backend, device, dtype, paint, filled))
     if wrong is None: return True
     why = (str(wrong).strip() or type(wrong).__name__).splitlines()[0][:200]
-    _failed.add((name, device))
+    _failed.add((name, device, filled))
+    does = 'fills' if filled else 'draws'
     warnings.warn(
-        f"backend {name!r} does not run on {device}, so 'pairs' draws there, more"
+        f"backend {name!r} does not run on {device}, so 'pairs' {does} there, more"
         f" slowly: {why}",
         stacklevel=5,
     )
     return False
 
-def _fastest(device, dtype=torch.float32, paint=False):
+def _fastest(device, dtype=torch.float32, paint=False, filled=False):
     "The backend made for a device, if it works there; or the one that runs anywhere."
     for name, b in BACKENDS.items():
-        if b.device == device.type and _works(name, device, dtype, paint): return name
+        fits = b.device == device.type and (b.fills or not filled)
+        if fits and _works(name, device, dtype, paint, filled): return name
     return 'pairs'
+def _kind(st): return st.vertices.device, st.vertices.dtype, st.paint, st.fill is not None
 # as torch.compiler.assume_constant_result does, without importing the whole compiler
 _fastest._dynamo_marked_constant = True
 
@@ -396,7 +398,7 @@ def draw(
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     traced, numberless = torch.compiler.is_compiling(), stands_in(st.vertices)
     if numberless: name = backend or ('triton' if st.vertices.is_cuda else 'numba')
-    else: name = backend or _fastest(st.vertices.device, st.vertices.dtype, st.paint)
+    else: name = backend or _fastest(*_kind(st))
     if st.fill is not None:
         if not BACKENDS[name].fills or traced and name != 'dense': name = 'pairs'
     if not len(st.image) or st.fill is not None and numberless: out = _bare(st)
@@ -422,8 +424,7 @@ for what cannot be drawn.
 blurred by exp(-d2/sigma2), exact at corners and in thin parts ([Areas](01a_areas.ipynb)); `paths`
 [N+1] joins several outlines of ragged vertices to one shape, so that there can be holes, and what
 is one a stroke (sigma2, colour, alpha, image, fill) is then one a path. The cost
-is that of a ring about each outline, and memory for what lies inside; 'triton' leaves fills to
-'pairs'.
+is that of a ring about each outline, and memory for what lies inside.
 First derivatives of a fill are right everywhere; second ones where its edges do not cross and no
 vertices coincide.
 

@@ -13,6 +13,9 @@ import triton
 import triton.language as tl
 
 # %% ../nbs/02b_gpu.ipynb #4fe8a427
+from dsketch_nb.gpu_areas import (
+    BANDS, AreaTiles, area_constants, cover_tiles, pull_edges_of, pull_tiles,
+)
 from .pairs import squared_reach
 from .strokes import number_bounds, check_values, refuse
 
@@ -170,12 +173,14 @@ def _scale(st):
 # %% ../nbs/02b_gpu.ipynb #62e678e1
 class _Plan:
     """The parts of tile i are order[start[i]:start[i+1]], in drawing order; owner says
-    of which stroke.
+    of which stroke. A filled path is one part of a tile, and its coverage a row of
+    cover; which says which, -1 for strokes.
     """
     def __init__(self, st):
         (H, W), V, dtype = st.size, len(st.vertices), st.vertices.dtype
         device = st.vertices.device
-        self.offsets, self.image = st.offsets.contiguous(), st.image.contiguous()
+        offsets = st.offsets if st.fill is None else st.offsets[st.paths]
+        self.offsets, self.image = offsets.contiguous(), st.image.contiguous()
         self.colour = st.colour.detach().contiguous()
         self.alpha = st.alpha.detach().contiguous() if st.paint else None
         self.scale = _scale(st)
@@ -185,6 +190,8 @@ class _Plan:
         px[:, 0] += (H - 1)/2
         px[:, 1] += (W - 1)/2
         reach = (st.sigma2.detach().double() * squared_reach(dtype)).sqrt() / st.pitch
+        # no segments
+        if st.fill is not None: reach = reach.masked_fill(st.fill > 0, -1e30)
         grid = (triton.cdiv(V, _BLOCK),)
         segments = px, reach, self.offsets, self.stroke
         known = dict(TILE=TILE, BLOCK=_BLOCK, num_warps=1)
@@ -203,11 +210,27 @@ class _Plan:
         _list_tiles[grid](*segments, self.image, self.entry, self.parts, owner, tile,
                           V, H, W, **known)
         # sort
-        tile, self.order = tile.sort(stable=True)
+        self.areas = self.which = self.cover = None
+        if st.fill is None: tile, self.order = tile.sort(stable=True)
+        else: tile, owner = _add_areas(self, st, px, tile, owner)
         self.owner = owner[self.order]
         self.tiles = st.batch * triton.cdiv(H, TILE) * triton.cdiv(W, TILE)
         each = torch.arange(self.tiles + 1, dtype=torch.int32, device=device)
         self.start = torch.searchsorted(tile, each, out_int32=True)
+
+# %% ../nbs/02b_gpu.ipynb #gpu-areas
+def _add_areas(plan, st, px, tile, owner):
+    "Sort what filled paths give to tiles in between the parts of strokes."
+    areas = plan.areas = AreaTiles(st, px, TILE)
+    plan.cover = areas.cover
+    which = torch.cat([areas.row.new_full((len(tile),), -1), areas.row])
+    plan.parts = torch.cat([plan.parts, plan.parts.new_zeros(len(areas.row), 6)])
+    tile = torch.cat([tile, areas.tile.int()])
+    owner = torch.cat([owner, areas.path.int()])
+    by_tile = tile.long()*len(plan.image) + owner
+    plan.order = by_tile.argsort(stable=True)
+    plan.which = which[plan.order]
+    return tile[plan.order], owner
 
 # %% ../nbs/02b_gpu.ipynb #e3f5a8de
 @triton.jit
@@ -265,9 +288,19 @@ def _ends_here(owner, k, end, n):
     "Is part k the last of stroke n in its tile?"
     return tl.load(owner + k + 1, k + 1 < end, -1) != n
 
+@triton.jit
+def _ink_of(k, x, which, cover, TILE: tl.constexpr):
+    "What ends at part k: exp(-x), or a filled path's coverage; and 1 - that."
+    r, rest = _ink_and_rest(x)
+    if which is not None:
+        row, i = tl.load(which + k), tl.arange(0, TILE*TILE)
+        area = tl.load(cover + row*(TILE*TILE) + i, (i >= 0) & (row >= 0), 0)
+        r, rest = tl.where(row < 0, r, area), tl.where(row < 0, rest, 1 - area)
+    return r, rest
+
 @_kernel
-def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W,
-               C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
+def _ink_tiles(start, order, owner, parts, scale, colour, which, cover, through, image,
+               H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
     "What shows through, and the image, 1 - that."
     tile, c = tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
@@ -279,9 +312,10 @@ def _ink_tiles(start, order, owner, parts, scale, colour, through, image, H, W,
         beside, beyond, t = _nearest(parts + 6*tl.load(order + k), dy, dx)
         d2 = tl.minimum(d2, beside*beside + beyond*beyond)
         if _ends_here(owner, k, end, n):
-            r, rest = _ink_and_rest(tl.minimum(d2*tl.load(scale + n), 80))
-            cover = tl.load(colour + n.to(tl.int64)*C + c, c < C, 0)[:, None]
-            P *= _off_zero((1 - cover) + cover*rest[None, :])
+            x = tl.minimum(d2*tl.load(scale + n), 80)
+            r, rest = _ink_of(k, x, which, cover, TILE)
+            own = tl.load(colour + n.to(tl.int64)*C + c, c < C, 0)[:, None]
+            P *= _off_zero((1 - own) + own*rest[None, :])
             d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
     q = ((b*C + c)*H*W)[:, None] + at[None, :]
     on = (c < C)[:, None] & inside[None, :]
@@ -324,12 +358,19 @@ def _to_ends(sums, order, parts, first, end, who, w, beside, beyond, t,
         tl.store(row + 3, e*ux + q*uy)
 
 # %% ../nbs/02b_gpu.ipynb #7706fab4
+@triton.jit
+def _keep_pull(k, w, which, pull, TILE: tl.constexpr):
+    "Write down the loss's gradients by a filled path's coverage, where it varies."
+    if which is not None:
+        row, i = tl.load(which + k), tl.arange(0, TILE*TILE)
+        tl.store(pull + row*(TILE*TILE) + i, w, (i >= 0) & (row > 0))
+
 @_kernel
-def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad, sums,
-                        H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr,
-                        WIDTH: tl.constexpr):
+def _ink_tiles_backward(start, order, owner, parts, scale, colour, which, cover, pull,
+                        through, grad, sums, H, W, C: tl.constexpr, CP: tl.constexpr,
+                        TILE: tl.constexpr, WIDTH: tl.constexpr):
     """Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2 and
-    colour.
+    colour; into pull those by coverage.
     """
     tile, c = tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
@@ -348,12 +389,14 @@ def _ink_tiles_backward(start, order, owner, parts, scale, colour, through, grad
         )
         if _ends_here(owner, k, end, n):
             x = tl.minimum(d2*tl.load(scale + n), 80)
-            r, rest = _ink_and_rest(x)
-            cover = tl.load(colour + n.to(tl.int64)*C + c, c < C, 0)[:, None]
-            others = GP / _off_zero((1 - cover) + cover*rest[None, :]) * r[None, :]
-            w, row = tl.sum(others*cover, 0), sums + tl.load(order + first)*WIDTH
+            r, rest = _ink_of(k, x, which, cover, TILE)
+            own = tl.load(colour + n.to(tl.int64)*C + c, c < C, 0)[:, None]
+            others = GP / _off_zero((1 - own) + own*rest[None, :])
+            w, row = tl.sum(others*own, 0), sums + tl.load(order + first)*WIDTH
+            _keep_pull(k, w, which, pull, TILE)
+            w *= r
             tl.store(row + 4, tl.sum(w*x))
-            tl.store(row + 5 + c, tl.sum(others, 1), c < C)
+            tl.store(row + 5 + c, tl.sum(others*r[None, :], 1), c < C)
             _to_ends(sums, order, parts, first, k + 1, who, w, beside, beyond, t, WIDTH)
             first = k + 1
             d2 = none + 1e30
@@ -391,15 +434,34 @@ def _add_up(st, plan, sums):
     # a segment's second end is the next vertex; a point's second end has received nothing
     by_vertex[1:] += by_segment[:-1, 2:4]
     by_vertex *= (2/st.pitch * plan.scale)[plan.stroke][:, None]
+    by_sigma2 = by_stroke[:, 4] * plan.scale / st.pitch**2
+    if plan.areas is not None:
+        vertices, sigma2, others = _of_areas(st, plan, sums)
+        by_vertex += vertices
+        by_sigma2 += sigma2
+        by_stroke = by_stroke + others
     return (
-        by_vertex.to(dtype), (by_stroke[:, 4] * plan.scale / st.pitch**2).to(dtype),
-        by_stroke[:, 5 : 5 + C].to(dtype), by_stroke[:, 5 + C].to(dtype) if st.paint else None,
+        by_vertex.to(dtype), by_sigma2.to(dtype), by_stroke[:, 5 : 5 + C].to(dtype),
+        by_stroke[:, 5 + C].to(dtype) if st.paint else None,
     )
+
+def _of_areas(st, plan, sums):
+    "What filled paths add to the gradients by vertices, sigma2 and the rest."
+    areas, sigma2 = plan.areas, st.sigma2.detach().double()
+    parts, entries = pull_edges_of(areas, plan.pull), len(sums) - len(areas.path)
+    by_edge = _sums_of(parts, areas.by_vertex)
+    by_vertex = torch.empty_like(by_edge[:, :2])
+    # an edge's second end is the next vertex of its outline
+    by_vertex[areas.follows] = by_edge[:, 2:4]
+    by_vertex = (by_vertex + by_edge[:, :2]) * sigma2.rsqrt()[plan.stroke][:, None]
+    each = torch.arange(len(sigma2) + 1, device=sums.device)
+    others = _sums_of(sums[entries:], torch.searchsorted(areas.path, each))
+    return by_vertex, _sums_of(by_edge, plan.offsets)[:, 4] / sigma2, others
 
 # %% ../nbs/02b_gpu.ipynb #d954b1e9
 @_kernel
-def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W,
-                 C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
+def _paint_tiles(start, order, owner, parts, scale, colour, which, cover, alpha, image,
+                 H, W, C: tl.constexpr, CP: tl.constexpr, TILE: tl.constexpr):
     "Paint on image, which holds the background."
     tile, c = tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
@@ -413,7 +475,7 @@ def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W,
         d2 = tl.minimum(d2, beside*beside + beyond*beyond)
         if _ends_here(owner, k, end, n):
             x = tl.minimum(d2*tl.load(scale + n), 80)
-            a = _ink_and_rest(x)[0] * tl.load(alpha + n)
+            a = _ink_of(k, x, which, cover, TILE)[0] * tl.load(alpha + n)
             own = tl.load(colour + n.to(tl.int64)*C + c, c < C, 0)[:, None]
             layer += a[None, :] * (own - layer)
             d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
@@ -421,8 +483,8 @@ def _paint_tiles(start, order, owner, parts, scale, colour, alpha, image, H, W,
 
 # %% ../nbs/02b_gpu.ipynb #f8f68408
 @triton.jit
-def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, dx,
-               TILE: tl.constexpr):
+def _walk_down(begin, end, order, owner, parts, scale, which, cover, alpha, above, base,
+               dy, dx, TILE: tl.constexpr):
     """Write down what shows through the strokes above each stroke of a tile, at its
     first part; what shows through all of them.
     """
@@ -436,17 +498,17 @@ def _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, d
         if tl.load(owner + k - 1, k > begin, -1) != n:
             tl.store(above + (k - base).to(tl.int64)*(TILE*TILE) + i, T)
             x = tl.minimum(d2*tl.load(scale + n), 80)
-            T *= 1 - _ink_and_rest(x)[0] * tl.load(alpha + n)
+            T *= 1 - _ink_of(k, x, which, cover, TILE)[0] * tl.load(alpha + n)
             d2 = tl.full([TILE*TILE], 1e30, dy.dtype)
     return T
 
 # %% ../nbs/02b_gpu.ipynb #c928979a
 @_kernel
-def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, image, grad,
-                          above, sums, first_tile, base, H, W, C: tl.constexpr,
+def _paint_tiles_backward(start, order, owner, parts, scale, colour, which, cover, pull, alpha,
+                          image, grad, above, sums, first_tile, base, H, W, C: tl.constexpr,
                           CP: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
     """Into sums [P, WIDTH]: each part's share of the gradients by its ends, sigma2, colour
-    and alpha; image, the background on entry, receives its own.
+    and alpha; into pull those by coverage; image, the background on entry, receives its own.
     """
     tile, c = first_tile + tl.program_id(0), tl.arange(0, CP)
     b, at, inside, dy, dx = _pixels(tile, parts, H, W, TILE)
@@ -457,7 +519,9 @@ def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, imag
     )
     G, layer = tl.load(grad + q, on, 0), tl.load(image + q, on, 0)
     begin, end = tl.load(start + tile), tl.load(start + tile + 1)
-    T = _walk_down(begin, end, order, owner, parts, scale, alpha, above, base, dy, dx, TILE)
+    T = _walk_down(
+        begin, end, order, owner, parts, scale, which, cover, alpha, above, base, dy, dx, TILE
+    )
     # all threads of the program have read the background and written their notes
     tl.debug_barrier()
     tl.store(image + q, G*T[None, :], on)
@@ -471,12 +535,14 @@ def _paint_tiles_backward(start, order, owner, parts, scale, colour, alpha, imag
         )
         if _ends_here(owner, k, end, n):
             x, opacity = tl.minimum(d2*tl.load(scale + n), 80), tl.load(alpha + n)
-            r = _ink_and_rest(x)[0]
+            r, rest = _ink_of(k, x, which, cover, TILE)
             over = tl.load(colour + n.to(tl.int64)*C + c, c < C, 0)[:, None] - layer
-            seen = G * (tl.load(above + (first - base).to(tl.int64)*(TILE*TILE) + i) * r)[None, :]
+            seen = G * tl.load(above + (first - base).to(tl.int64)*(TILE*TILE) + i)[None, :]
             part, row = tl.sum(seen*over, 0), sums + tl.load(order + first)*WIDTH
+            _keep_pull(k, part*opacity, which, pull, TILE)
+            part *= r
             tl.store(row + 4, tl.sum(part*x)*opacity)
-            tl.store(row + 5 + c, tl.sum(seen, 1)*opacity, c < C)
+            tl.store(row + 5 + c, tl.sum(seen*r[None, :], 1)*opacity, c < C)
             tl.store(row + 5 + C, tl.sum(part))
             _to_ends(sums, order, parts, first, k + 1, who, part*opacity, beside, beyond, t, WIDTH)
             layer += (r*opacity)[None, :] * over
@@ -517,7 +583,8 @@ def forward(
         plan = st.plan = _Plan(st)
         if st.background is not None:
             if not st.background.isfinite().all(): check_values(st)
-        lists = plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour
+        lists = (plan.start, plan.order, plan.owner, plan.parts, plan.scale,
+                 plan.colour, plan.which, plan.cover)
         image, grid = st.canvas(), (plan.tiles,)
         known = _blocks(image.shape[1])
         if st.paint:
@@ -538,7 +605,9 @@ def backward(
         plan, grad, C = st.plan or _Plan(st), grad.contiguous(), st.colour.shape[1]
         lists, image = (
             plan.start, plan.order, plan.owner, plan.parts, plan.scale, plan.colour,
+            plan.which, plan.cover, None if plan.areas is None else torch.empty_like(plan.cover),
         ), None
+        plan.pull = lists[-1]
         sums = torch.zeros(len(plan.owner), 5 + C + st.paint, dtype=grad.dtype, device=grad.device)
         if st.paint:
             image, (groups, most) = st.canvas(), _groups(plan, grad.element_size())
@@ -557,7 +626,8 @@ def backward(
 # %% ../nbs/02b_gpu.ipynb #b80b34c8
 _POINTERS = dict(
     px='fp64', reach='fp64', offsets='i64', stroke='i32', count='i64', entry='i64', owner='i32',
-    tile='i32', order='i64', start='i32',
+    tile='i32', order='i64', start='i32', which='i64', path='i64', col='i64', first='i64',
+    last='i64', lo='i64', begin='i64', end='i64',
 )
 
 def compile_for(
@@ -572,20 +642,22 @@ def compile_for(
         )
     from triton.backends.compiler import GPUTarget
     real, done = {torch.float32: 'fp32', torch.float64: 'fp64'}[dtype], {}
-    known = _blocks(channels) | dict(
-        BLOCK=_BLOCK, WIDTH=channels + 6, WP=triton.next_power_of_2(channels + 6), ROWS=16
+    known = _blocks(channels) | area_constants(dtype) | dict(
+        BLOCK=_BLOCK, WIDTH=channels + 6, WP=triton.next_power_of_2(channels + 6), ROWS=16,
+        BANDS=BANDS,
     )
-    kernels = (
-        _count_tiles, _list_tiles, _ink_tiles, _ink_tiles_backward, _paint_tiles,
-        _paint_tiles_backward, _sum_rows,
-    )
-    for kernel in kernels:
-        name, values = kernel.fn.__name__, {k: v for k, v in known.items() if k in kernel.arg_names}
+    tiles = _ink_tiles, _ink_tiles_backward, _paint_tiles, _paint_tiles_backward
+    others = _count_tiles, _list_tiles, cover_tiles, pull_tiles, _sum_rows
+    strokes_alone = dict.fromkeys(('which', 'cover', 'pull'))
+    for kernel, more in [*((k, {}) for k in others + tiles), *((k, strokes_alone) for k in tiles)]:
+        name = kernel.fn.__name__ + ' with areas'*(kernel in tiles and not more)
+        values = {k: v for k, v in (known | more).items() if k in kernel.arg_names}
         types = {
             k: 'i32' if k in _NUMBERS else '*' + _POINTERS.get(k, real) for k in kernel.arg_names
         }
         if kernel is _sum_rows: types |= dict(start='*i64', out='*fp64')
         if kernel is _list_tiles: types['image'] = '*i64'
+        if kernel in (cover_tiles, pull_tiles): types['start'] = '*i64'
         source = triton.compiler.ASTSource(
             kernel, types | dict.fromkeys(values, 'constexpr'), values
         )

@@ -4,10 +4,11 @@ import math, os, re, subprocess, sys
 import pytest, torch
 
 pytest.importorskip('triton', reason='no Triton: it comes with PyTorch for Linux')
-from hypothesis import given, settings
+from hypothesis import given, settings, strategies as st
 
-from dsketch_nb import gpu
-from dsketch_nb.draw import draw
+from dsketch_nb import gpu, gpu_areas
+from dsketch_nb.areas import RULES
+from dsketch_nb.draw import BACKENDS, draw
 from dsketch_nb.strokes import COMPOSE
 from dsketch_nb.strokes import as_strokes
 from test_draw import agree, lines, operands, run, scenes
@@ -114,11 +115,136 @@ def test_only_what_is_touched_is_listed():
         parts.append(len(gpu._Plan(st).owner))
     assert parts[0] <= 200*6 and parts[1] < 1.2*parts[0]
 
+# filled shapes
+
+def filled(paths, fill, sigma2, size, image=None, batch=1, alpha=None):
+    "What `agree` takes, of paths of outlines in pixels."
+    n, outlines = len(paths), [o for p in paths for o in p]
+    s, size, batch = scene(outlines, 1., size, batch=batch)
+    g, pitch = torch.Generator().manual_seed(n), 2/max(size[0] - 1, 1) if size[0] > 1 else 2/max(size[1] - 1, 1)
+    s |= dict(sigma2=torch.as_tensor(sigma2, dtype=torch.float32).expand(n)*pitch**2, alpha=torch.rand(n, generator=g) if alpha is None else torch.as_tensor(alpha, dtype=torch.float32).expand(n).clone(),
+              colour=torch.rand(n, 3, generator=g), image=torch.zeros(n, dtype=torch.long) if image is None else torch.tensor(image), paths=torch.tensor([0] + [len(p) for p in paths]).cumsum(0))
+    return s, size, batch, dict(fill=fill)
+
+SQUARE, STAR = [(2, 2), (2, 11), (9, 11), (9, 2)], [(1, 6), (10.2, 3), (4.1, 11), (4.3, 1), (10, 9)]
+FILLED = {
+    'a hole, by either rule': filled([[SQUARE, [(4, 4), (7, 4), (7, 8), (4, 8)]], [SQUARE, [(4, 5), (4, 9), (7, 9), (7, 5)]]], ['nonzero', 'evenodd'], 1., (11, 13)),
+    'a star that crosses itself': filled([[STAR], [STAR]], ['nonzero', 'evenodd'], .5, (12, 13)),
+    'loops that overlap, touch and coincide': filled([[SQUARE, [(5, 6), (5, 14), (13, 14), (13, 6)]], [SQUARE, SQUARE], [SQUARE, [(2, 11), (2, 14), (9, 14), (9, 11)]]], ['nonzero', 'nonzero', 'nonzero'], .3, (15, 16)),
+    'slivers': filled([[[(3, 1), (3.01, 11), (3, 11)]], [[(1, 2), (9, 9), (9.001, 9), (1.001, 2)]], [[(8, 1), (8, 12), (8, 12), (8, 1)]]], ['nonzero', 'evenodd', 'nonzero'], 1., (11, 13)),
+    'degenerate outlines': filled([[[(3, 3)]], [[(2, 7), (6, 7)]], [[(5, 5)]*4], [[(1, 1), (8, 9), (1, 1), (8, 9)]], [[(4, 4), (4, 4), (4, 9), (8, 9), (8, 9)]]], ['nonzero', 'evenodd', 'nonzero', 'evenodd', 'nonzero'], 1., (9, 11)),
+    'beyond the canvas on every side': filled([[[(-9, 3), (5, -9), (25, 9), (4, 30)]], [[(-40, -40), (-40, 60), (60, 60), (60, -40)]], [[(50, 50), (50, 60), (60, 50)]], [[(3, 80), (9, 80), (9, -70), (3, -70)]]], ['nonzero']*4, .5, (14, 19)),
+    'vertices far away': filled([[[(-4e4, -5e4), (5e4, 4e4), (8, -9e5)]], [[(-7e3, 7), (8e3, 7), (8e3, 9e3)]]], ['nonzero', 'evenodd'], 4., (14, 18)),
+    'strokes and areas in one order, on images, one empty': filled([[SQUARE], [[(0, 0), (10, 12)]], [STAR], [[(4, 1), (4, 11)]]], ['nonzero', None, 'evenodd', None], 1., (11, 13), image=[2, 0, 0, 0], batch=3),
+    'nothing is filled that can be seen': filled([[[(-50, -50), (-60, 3), (-50, 9)]], [[(99, 99)]]], ['nonzero', 'evenodd'], 1., (9, 11)),
+    'one pixel': filled([[[(-1, -1), (-1, 1), (1, 0)]], [[(0, 0), (0, 1), (1, 0)]]], ['nonzero', 'evenodd'], .5, (1, 1)),
+    'a row': filled([[[(-1, 3), (1, 3), (1, 20), (-1, 20)]], [[(0, 18), (0, 30), (2, 25)]]], ['nonzero', 'evenodd'], .3, (1, 35)),
+    'a tile inside, and edges between tiles': filled([[[(1, 1), (1, 46), (46, 46), (46, 1)]], [[(15.5, 15.5), (15.5, 31.5), (31.5, 31.5), (31.5, 15.5)]]], ['nonzero', 'nonzero'], [.05, 1e-3], (48, 48), alpha=.5),
+    'wider than the canvas': filled([[SQUARE], [STAR]], ['nonzero', 'evenodd'], 1e3, (11, 13)),
+}
+
+@pytest.mark.parametrize('name, compose', [(name, c) for i, name in enumerate(FILLED) for j, c in enumerate(COMPOSE) if LONG or (i + j) % 3 == 0])
+def test_planted_fills(name, compose):
+    s, size, batch, kw = FILLED[name]
+    agree(s, size, batch, compose, ['triton'], device, **kw)
+
+@st.composite
+def tangles(draw_):
+    "A ragged batch of paths of 1 to 3 outlines, that cross themselves and each other, on pixel centres or beyond the canvas, among strokes."
+    g = torch.Generator().manual_seed(draw_(st.integers(0, 2**31)))
+    size, batch = draw_(st.sampled_from([(1, 9), (9, 1), (2, 2), (7, 12), (17, 9)] + [(33, 20), (60, 50)]*LONG)), draw_(st.integers(1, 2))
+    n = draw_(st.integers(1, 5 if LONG else 2))
+    paths, fill = [], []
+    for i in range(n):
+        rule = (*RULES, None)[int(torch.randint(0, 3, (), generator=g))]
+        def outline():
+            v = (torch.rand(int(torch.randint(1, 6, (), generator=g)), 2, generator=g)*1.5 - .25)*torch.tensor(size)
+            kind = int(torch.randint(0, 4, (), generator=g))
+            return (v.round() if kind == 0 else torch.cat([v, v[-1:]]) if kind == 1 else v).tolist()
+        paths.append([outline() for _ in range(1 if rule is None else int(torch.randint(1, 4, (), generator=g)))])
+        fill.append(rule)
+    sigma2 = (torch.rand(n, generator=g)*draw_(st.sampled_from([.2, 1., 8.])) + .1)**2
+    return filled(paths, fill, sigma2, size, torch.randint(0, batch, (n,), generator=g).tolist(), batch)
+
+@pytest.mark.parametrize('compose', COMPOSE)
+@settings(max_examples=200 if LONG else 3, deadline=None)
+@given(tangles())
+def test_random_fills(compose, found):
+    s, size, batch, kw = found
+    # strokes that pass through the same pixels twice tie; areas have no ties
+    agree(s, size, batch, compose, ['triton'], device, **kw)
+
+def test_vertices_on_pixel_centres_in_single_precision():
+    "Where a row of pixels runs through vertices and along edges, a pixel must not change sides for rounding: outlines on whole pixels, as float32 has them, at many places of a tile."
+    for y, x in ((0, 0), (5, 9), (13, 14)) if not LONG else [(y, x) for y in range(0, 18) for x in range(0, 18, 3)]:
+        outline = torch.tensor([[2., 2], [2, 5], [4, 5], [4, 9], [7, 5], [10, 5], [10, 2]]) + torch.tensor([y, x])
+        got, want = (draw((((outline - torch.tensor([14., 15.5]))/14.5).to(d).to(w))[None], (29, 32), (.25/14.5)**2, fill='nonzero', backend=b).cpu() for b, d, w in (('triton', torch.float32, device), ('dense', torch.float64, 'cpu')))
+        assert (got - want).abs().max() < 2e-5
+
+def test_float32_fills_on_a_large_canvas():
+    "A coordinate of a thousand pixels must not cost the digits of a distance of one."
+    s, size, batch, kw = filled([[[(800.3, -1), (1195, 5), (1100, 1)]]], ['nonzero'], .6, (1200, 4))
+    results = [run(s, size, batch, 'ink', b, t, w, **kw) for b, t, w in (('triton', torch.float32, device), ('dense', torch.float64, 'cpu'))]
+    for k in ('image', 'vertices', 'colour'):
+        a, b = (r[k].double() for r in results)
+        assert (a - b).abs().max() <= 2e-5*b.abs().max(), (k, (a - b).abs().max()/b.abs().max())
+
+@pytest.mark.parametrize('compose', COMPOSE)
+def test_fills_are_drawn_by_the_kernels(compose, monkeypatch):
+    "And not by plain tensors in their place: both kernels run, on the way there and back, with the tiles that they were asked for."
+    def refuse(*_): raise AssertionError('plain tensors were asked')
+    monkeypatch.setattr('dsketch_nb.draw.draw_pairs', refuse)
+    monkeypatch.setattr(BACKENDS['pairs'], 'draw', refuse)
+    ran = []
+    class Seen:
+        def __init__(self, kernel): self.kernel = kernel
+        def __getitem__(self, grid): return lambda *a, **kw: ran.append((self.kernel.fn.__name__, grid)) or self.kernel[grid](*a, **kw)
+    for k in ('cover_tiles', 'pull_tiles'): monkeypatch.setattr(gpu_areas, k, Seen(getattr(gpu_areas, k)))
+    s, size, batch, kw = filled([[[(2, 2), (2, 5), (6, 4)]]], ['nonzero'], .5, (8, 9))
+    out = run(s, size, batch, compose, 'triton', torch.float32, device, **kw)
+    assert ran == [('cover_tiles', (1,)), ('pull_tiles', (1,))] and out['vertices'].abs().max() > 0 and BACKENDS['triton'].fills
+
+def test_a_fill_that_the_device_cannot_draw_goes_to_pairs(monkeypatch):
+    "Strokes keep their kernels; and the reason is given once."
+    from dsketch_nb import draw as module
+    monkeypatch.setattr(BACKENDS['triton'], 'device', 'cpu' if gpu.INTERPRETED else 'cuda')
+    monkeypatch.delitem(BACKENDS, 'numba')
+    def broken(*a, **kw): raise RuntimeError('no such instruction')
+    monkeypatch.setattr(gpu, 'AreaTiles', broken)
+    module._works.cache_clear(), module._failed.clear()
+    try:
+        with pytest.warns(UserWarning, match="'triton' does not run on .*so 'pairs' fills there.*no such instruction"):
+            chosen = module._fastest(torch.device(device), filled=True)
+        assert chosen == 'pairs' and module._fastest(torch.device(device)) == 'triton'
+    finally: module._works.cache_clear(), module._failed.clear()
+
+def test_fills_have_the_same_bits_every_time_and_in_groups(monkeypatch):
+    s, size, batch, kw = filled([[[(1, 1), (1, 25), (20, 25), (20, 1)]], [[(0, 0), (20, 29)]], [STAR]], ['nonzero', None, 'evenodd'], 1., (20, 30))
+    once = run(s, size, batch, 'paint', 'triton', torch.float32, device, **kw)
+    monkeypatch.setattr(gpu, '_KEEP', 4*256*3)
+    again = run(s, size, batch, 'paint', 'triton', torch.float32, device, **kw)
+    assert all(torch.equal(once[k], again[k]) for k in once)
+
+def test_tiles_inside_cost_no_numbers(monkeypatch):
+    "Tiles near the boundary grow with its length, those inside share a row of ones; a path far away has none."
+    class NotRun:
+        def __getitem__(self, grid): return lambda *a, **kw: None
+    monkeypatch.setattr(gpu_areas, 'cover_tiles', NotRun())
+    found = []
+    for n in (160, 320):
+        s, size, batch, kw = filled([[[(8, 8), (8, n - 8), (n - 8, n - 8), (n - 8, 8)]], [[(-900, 0), (-900, 9), (-800, 0)]]], ['nonzero']*2, .1, (n, n))
+        strokes, _ = as_strokes(s['vertices'].to(device), size, s['sigma2'].to(device), None, None, 'softor', None, s['offsets'], None, None, None, 'nonzero', s['paths'])
+        tiles = gpu_areas.AreaTiles(strokes, (strokes.vertices.double()/strokes.pitch + (n - 1)/2), gpu.TILE)
+        found.append((tiles.rings, len(tiles.row)))
+        assert len(tiles.cover) == tiles.rings + 1 and not tiles.path.any()
+    assert found == [(36, 100), (76, 400)]
+
 @pytest.mark.filterwarnings('ignore:invalid value')                                  # NumPy's, of NaN times zero
 @pytest.mark.parametrize('change, names', [
     (dict(vertices=torch.full((5, 2, 2), math.nan)), 'vertices'), (dict(vertices=torch.full((5, 2, 2), math.inf)), 'vertices'), (dict(sigma2=torch.tensor([.1, .1, 0, .1, .1])), 'sigma2'),
     (dict(sigma2=math.nan), 'sigma2'), (dict(sigma2=-1.), 'sigma2'), (dict(compose='ink', colour=torch.full((5, 3), math.inf)), 'colour'),
-    (dict(compose='paint', alpha=torch.full((5,), math.nan)), 'alpha'), (dict(compose='paint', background=math.nan), 'background')])
+    (dict(compose='paint', alpha=torch.full((5,), math.nan)), 'alpha'), (dict(compose='paint', background=math.nan), 'background'),
+    (dict(fill='nonzero', vertices=torch.full((5, 3, 2), math.nan)), 'vertices'), (dict(fill='evenodd', vertices=torch.full((5, 3, 2), -math.inf)), 'vertices'), (dict(fill='nonzero', sigma2=torch.tensor([.1, .1, 0, .1, .1])), 'sigma2')])
 def test_bad_input_is_named(change, names):
     kw = dict(vertices=lines(5), size=(8, 9), sigma2=.01, backend='triton') | change
     with pytest.raises(ValueError, match=names): draw(**{k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in kw.items()})
@@ -126,6 +252,9 @@ def test_bad_input_is_named(change, names):
 def test_an_empty_scene_is_bare_paper():
     out = draw(torch.zeros(0, 2, 2, device=device), (4, 5), .1, compose='paint', colour=torch.zeros(0, 3, device=device), background=torch.tensor([.2, .5, 1.], device=device), backend='triton')
     assert torch.equal(out.cpu(), torch.tensor([.2, .5, 1.])[:, None, None].expand(3, 4, 5))
+    v = torch.zeros(2, 0, 3, 2, device=device, requires_grad=True)
+    out = draw(v, (4, 5), .1, fill='nonzero', backend='triton')
+    assert out.shape == (2, 1, 4, 5) and not out.any() and torch.autograd.grad(out.sum(), v)[0].shape == v.shape
 
 def test_non_contiguous_and_expanded_input():
     v = lines(3).to(device)
@@ -160,10 +289,11 @@ def test_every_kernel_compiles_for_a_gpu(capability, dtype, channels):
     done = subprocess.run([sys.executable, '-c', PTX, str(capability), dtype, str(channels)], capture_output=True, text=True, env=os.environ | {'TRITON_INTERPRET': '0'})
     assert done.returncode == 0, done.stderr
     kernels = dict(part.split('\n', 1) for part in done.stdout.split('// kernel ')[1:])
-    assert sorted(kernels) == ['_count_tiles', '_ink_tiles', '_ink_tiles_backward', '_list_tiles', '_paint_tiles', '_paint_tiles_backward', '_sum_rows']
+    tiles = '_ink_tiles', '_ink_tiles_backward', '_paint_tiles', '_paint_tiles_backward'
+    assert sorted(kernels) == sorted([*tiles, *(k + ' with areas' for k in tiles), '_count_tiles', '_list_tiles', '_sum_rows', 'cover_tiles', 'pull_tiles'])
     for name, ptx in kernels.items():
         assert not re.search(r'\b(atom|red)\.', ptx), name
-        if dtype == 'float32' and name.startswith(('_ink', '_paint')): assert '.f64' not in ptx, name
+        if dtype == 'float32' and name.startswith(('_ink', '_paint', 'cover', 'pull')): assert '.f64' not in ptx, name
     assert 'bar.sync' in kernels['_paint_tiles_backward']
 
 LAUNCHES = """
@@ -187,7 +317,9 @@ JITFunction.run, torch.empty = bind_and_compile, lambda *a, **kw: empty(*a, **kw
 from dsketch_nb import draw, gpu
 for size in (1, 1), (33, 20):
     for compose, colour, background in ('softor', None, None), ('ink', torch.rand(3, 3), None), ('paint', torch.rand(3, 3), .5):
-        st, _ = draw.as_strokes(torch.rand(2, 3, 2, 2), size, .1, colour, None, compose, background, *[None]*4)
+      for k, fill in (2, None), (3, ['nonzero', None, 'evenodd']):
+        if fill and compose == 'softor': continue                    # ink of another number of channels
+        st, _ = draw.as_strokes(torch.rand(2, 3, k, 2)*2 - 1, size, .1, colour, None, compose, background, *[None]*4, fill)
         image, kept = gpu.forward(st)
         assert [g is not None for g in gpu.backward(st, kept, torch.ones_like(image))] == [True]*3 + [compose == 'paint']*2
 print(*sorted(set(names)))
@@ -197,7 +329,7 @@ def test_every_launch_binds_and_compiles():
     "With a driver for a GPU that is not there: what a drawing starts, with the very arguments, is compiled; nothing runs."
     done = subprocess.run([sys.executable, '-c', LAUNCHES], capture_output=True, text=True, env=os.environ | {'TRITON_INTERPRET': '0'})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ['_count_tiles', '_ink_tiles', '_ink_tiles_backward', '_list_tiles', '_paint_tiles', '_paint_tiles_backward', '_sum_rows']
+    assert done.stdout.split() == ['_count_tiles', '_ink_tiles', '_ink_tiles_backward', '_list_tiles', '_paint_tiles', '_paint_tiles_backward', '_sum_rows', 'cover_tiles', 'pull_tiles']
 
 @pytest.mark.skipif(not torch.cuda.is_available() or gpu.INTERPRETED, reason='no GPU')
 @pytest.mark.parametrize('compose', COMPOSE)

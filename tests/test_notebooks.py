@@ -16,7 +16,7 @@ def ran(tmp_path_factory):
 
 @pytest.mark.parametrize('page', pages, ids=fresh.name)
 def test_page_runs_and_shows_what_is_committed(page, ran):
-    if page.stem == '02b_gpu' and not find_spec('triton'): pytest.skip('no Triton: it comes with PyTorch for Linux')
+    if page.stem in ('01g_gpu_areas', '02b_gpu') and not find_spec('triton'): pytest.skip('no Triton: it comes with PyTorch for Linux')
     if 'NBDEV_TEST_RAN' not in os.environ:
         # in a process of its own: a page defines classes, and registers them by name
         run = "import sys; from pathlib import Path; import fresh; fresh.keep(sys.argv[2]); from nbdev import test; sys.exit(not test.test_nb(Path(sys.argv[1]), skip_flags=['notest', 'slow', 'cuda'])[0])"

@@ -45,7 +45,7 @@ def test_rooms_import_only_from_below():
     assert {m: bad for m, s in modules().items() if (bad := upwards(m, s, ROOMS))} == {}
 
 MOST_LINES = 600
-LARGER = {'compiled'}    # loops that numba compiles as one
+LARGER = {'compiled', 'gpu'}    # loops that numba compiles as one; a GPU's kernels
 
 def test_a_room_is_a_page_that_one_can_read():
     "A module that grows beyond this is two ideas: cut it where a room ends, and give each a page."
