@@ -6,6 +6,8 @@ Each file is read with `Scene.from_svg`, written with `to_svg()`, and both are s
 28 dB. Named: it is not, and `.lost` says what is missing. Silent: it is not, and nothing is said. Refused: no scene, an error. The kinds of files: 150 icons of strokes (lucide-static,
 @tabler/icons), 150 of fills (@tabler/icons, @mdi/svg), and 100 of the files that picosvg is tested with; versions are pinned, and the choice is always
 the same. Files of fills are judged once more with every fill drawn as a line. They are fetched by `npm pack` and `pip download` into a temporary folder that is deleted afterwards. Files of your own are judged in place of these.
+The one silent file, picosvg's arcs-nano.svg, has outlines a sixth of a pixel wide: its ink is 3.5 % too much at 100 pixels, 1.1 % at 200, .3 % at 400, -.1 % at 1,600. That is how resvg
+rounds so thin an outline, and no loss in reading or writing.
 """
 import argparse, gzip, io, random, re, shutil, subprocess, sys, tarfile, tempfile, warnings
 from collections import Counter
