@@ -103,7 +103,8 @@ class LastPicture:
         often:float=20., # seconds between two pictures of something that goes on changing
     ):
         for k, v in dict(rest=rest, often=often).items():
-            if not 0 < v < math.inf: raise ValueError(f"{k} {v} must be a number of seconds above 0")
+            if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 < v < math.inf:
+                raise ValueError(f"{k} {v!r} must be a number of seconds above 0: try 1")
         self.bundle, self.rest, self.often = bundle, rest, often
         self.id, self.cells, self.timer = uuid.uuid4().hex, [], None
         self.lock = threading.Lock()
