@@ -62,8 +62,7 @@ class LiveOptimiser(anywidget.AnyWidget):
         # of the pictures sent and shown: their number, and when the last was sent
         self.sent = self.seen = 0
         self.at = 0.
-        # what was on the screen, and whether that has changed since the beginning
-        self.known, self.moved = None, False
+        self.known, self.moved = None, False # what was seen; has it changed?
         self.last = LastPicture(lambda: self._film()[0])
         menu = [(WORDS.get(o, o), o) if isinstance(o, str) else o for o in losses]
         if loss not in [o for _, o in menu]:

@@ -8,6 +8,7 @@ __all__ = ['to_image', 'png', 'image_tag', 'with_still', 'LastPicture', 'frames_
 # %% ../nbs/06a_stills.ipynb #24f38ccc
 import base64, html, io, json, math, sys, threading, uuid
 import numpy as np
+from fastcore.basics import patch
 from PIL import Image
 from torch import Tensor
 
@@ -103,7 +104,8 @@ class LastPicture:
         often:float=20., # seconds between two pictures of something that goes on changing
     ):
         for k, v in dict(rest=rest, often=often).items():
-            if not 0 < v < math.inf: raise ValueError(f"{k} {v} must be a number of seconds above 0")
+            if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 < v < math.inf:
+                raise ValueError(f"{k} {v!r} must be a number of seconds above 0: try 1")
         self.bundle, self.rest, self.often = bundle, rest, often
         self.id, self.cells, self.timer = uuid.uuid4().hex, [], None
         self.lock = threading.Lock()
@@ -116,37 +118,41 @@ class LastPicture:
         if getattr(publisher, 'session', None) is None: return
         with self.lock: self.cells = [*self.cells[-7:], [publisher, publisher.parent_header, False]]
 
-    def changed(self,
-        going:bool=False, # and will change again by itself
-    ):
-        "The widget shows something new: keep it, a little later."
-        with self.lock:
-            if not self.cells or (going and self.timer): return
-            if self.timer: self.timer.cancel()
-            self.timer = threading.Timer(self.often if going else self.rest, self.keep)
-            self.timer.daemon = True
-            self.timer.start()
+# %% ../nbs/06a_stills.ipynb #last-code-2
+@patch
+def changed(self:LastPicture,
+    going:bool=False, # and will change again by itself
+):
+    "The widget shows something new: keep it, a little later."
+    with self.lock:
+        if not self.cells or (going and self.timer): return
+        if self.timer: self.timer.cancel()
+        self.timer = threading.Timer(self.often if going else self.rest, self.keep)
+        self.timer.daemon = True
+        self.timer.start()
 
-    def keep(self):
-        "Keep what is shown now."
-        with self.lock: self.timer, cells = None, self.cells
-        data = self.bundle()
-        data['text/html'] = f'{_LAST}<div class="dsketch-last">{data["text/html"]}</div>'
-        content = dict(data=data, metadata={}, transient=dict(display_id=self.id))
-        # outputs that are there already have one number, and are all renewed by one message
-        old, new = [o for o in cells if o[2]][-1:], [o for o in cells if not o[2]]
-        for cell in (*old, *new):
-            publisher, parent, there = cell
-            kind = 'update_display_data' if there else 'display_data'
-            cell[2] = True
-            publisher.session.send(publisher.pub_socket, kind, content, parent=parent,
-                                   ident=publisher.topic)
+@patch
+def keep(self:LastPicture):
+    "Keep what is shown now."
+    with self.lock: self.timer, cells = None, self.cells
+    data = self.bundle()
+    data['text/html'] = f'{_LAST}<div class="dsketch-last">{data["text/html"]}</div>'
+    content = dict(data=data, metadata={}, transient=dict(display_id=self.id))
+    # outputs that are there already have one number, and are all renewed by one message
+    old, new = [o for o in cells if o[2]][-1:], [o for o in cells if not o[2]]
+    for cell in (*old, *new):
+        publisher, parent, there = cell
+        kind = 'update_display_data' if there else 'display_data'
+        cell[2] = True
+        publisher.session.send(publisher.pub_socket, kind, content, parent=parent,
+                               ident=publisher.topic)
 
-    def close(self):
-        "Keep nothing more."
-        with self.lock:
-            self.cells = []
-            if self.timer: self.timer.cancel()
+@patch
+def close(self:LastPicture):
+    "Keep nothing more."
+    with self.lock:
+        self.cells = []
+        if self.timer: self.timer.cancel()
 
 # %% ../nbs/06a_stills.ipynb #d534e471
 def _webp(picture, width):

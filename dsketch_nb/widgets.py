@@ -210,14 +210,17 @@ class Playground(ipywidgets.VBox):
         except Exception as e: self.picture.alert = f'{type(e).__name__}: {e}'
         else: self.last.changed()
 
-    def _words(self): return f'{self.picture.alt} {self.picture.caption}'.strip()
+# %% ../nbs/07_widgets.ipynb #last-play
+@patch
+def _words(self:Playground): return f'{self.picture.alt} {self.picture.caption}'.strip()
 
-    def _still(self):
-        "The picture as it is, by MIME type."
-        data, _ = with_still({}, self.picture.value, self._words())
-        caption = html.escape(self.picture.caption)
-        data['text/html'] = f'{data["text/html"]}<p>{caption}</p>'
-        return data
+@patch
+def _still(self:Playground):
+    "The picture as it is, by MIME type."
+    data, _ = with_still({}, self.picture.value, self._words())
+    caption = html.escape(self.picture.caption)
+    data['text/html'] = f'{data["text/html"]}<p>{caption}</p>'
+    return data
 
 # %% ../nbs/07_widgets.ipynb #3d6f4956
 def control_values(
