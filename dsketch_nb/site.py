@@ -182,6 +182,6 @@ def say_panels(
             continue
         png = base64.b64decode(''.join(data['image/png']))
         note = html_as_markdown(panels_note(png, how[1] if how else 'columns'))
-        note = dict(output_type='display_data', data={'text/markdown': note}, metadata={})
-        outputs.append(note)
+        data = {'text/markdown': note}
+        outputs.append(dict(output_type='display_data', data=data, metadata={}))
     if outputs: cell['outputs'] = outputs

@@ -83,6 +83,9 @@ def test_a_row_of_panels_stands_in_two_columns_on_a_phone(site, browser):
     go('raster.html')
     after = page.evaluate(PANELS)
     assert [o['alt'] for o in after] == [o['alt'] for o in rows] and all(o['whole'] and not o['cut'] and abs(o['width'] - min(900, 96*o['inches'])) < 2 for o in after)
+    page.set_viewport_size({'width': 640, 'height': 900})           # no phone: the column is narrower, and figures shrink as before
+    page.evaluate('() => new Promise(f => requestAnimationFrame(() => requestAnimationFrame(f)))')
+    assert all(o['whole'] and not o['cut'] for o in page.evaluate(PANELS))
     page, go, *_ = opened(browser, folder, java_script_enabled=False, **PHONE)
     go('raster.html')
     assert page.get_by_role('img', name=rows[0]['alt'], exact=True).is_visible()
