@@ -173,8 +173,7 @@ def _scale(st):
 # %% ../nbs/02b_gpu.ipynb #62e678e1
 class _Plan:
     """The parts of tile i are order[start[i]:start[i+1]], in drawing order; owner says
-    of which stroke. A filled path is one part of a tile, and its coverage a row of
-    cover; which says which, -1 for strokes.
+    of which stroke. A filled path is one part, its coverage row which[i] of cover.
     """
     def __init__(self, st):
         (H, W), V, dtype = st.size, len(st.vertices), st.vertices.dtype
