@@ -205,10 +205,13 @@ class Playground(ipywidgets.VBox):
         self.picture.value, self.picture.caption, self.picture.alert = png(image), text, ''
         return image
 
-    def refresh(self, change=None):
-        try: self._show()
-        except Exception as e: self.picture.alert = f'{type(e).__name__}: {e}'
-        else: self.last.changed()
+# %% ../nbs/07_widgets.ipynb #98149c42
+@patch
+def refresh(self:Playground, change=None):
+    "The picture for what the controls say now; an error becomes a line below it."
+    try: self._show()
+    except Exception as e: self.picture.alert = f'{type(e).__name__}: {e}'
+    else: self.last.changed()
 
 # %% ../nbs/07_widgets.ipynb #last-play
 @patch
