@@ -81,14 +81,11 @@ def height_before_a_picture(cells):
         data = [o.get('data', {}) for o in c.get('outputs', [])]
         if any(k.startswith('image/') or k == 'text/html' and re.search('<svg|<img|<canvas', ''.join(v)) for d in data for k, v in d.items()): return y
 
-# Pages whose first picture comes later than on the first screen or two. These numbers may only fall.
-LATE = {'05a_css': 6200, '07_widgets': 1050}
-
 @pytest.mark.parametrize('page', pages, ids=lambda p: p.stem)
 def test_page_opens_with_a_picture(page):
     y = height_before_a_picture(json.loads(page.read_text(encoding='utf-8'))['cells'])
     assert y is not None, f'{page.name} has no picture'
-    assert y <= LATE.get(page.stem, 900), f'{page.name}: some {y} pixels of text and code come before its first picture: put one after "Run this page" (`#| echo: false` hides its code), or fold what stands before it (`#| code-fold: true`)'
+    assert y <= 900, f'{page.name}: some {y} pixels of text and code come before its first picture: put one after "Run this page" (`#| echo: false` hides its code), or fold what stands before it (`#| code-fold: true`)'
 
 def announced_and_not_there(cells):
     "What a text announces by a colon at its end, and the code below it, up to the next text, does not show: a function of this page by name, or anything at all."
