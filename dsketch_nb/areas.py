@@ -324,10 +324,13 @@ def off_vertices(
     far:Tensor, # [*] the largest coordinate in sight, in the units of sigma
 )->Tensor: # [*, 2] in the same units
     """A step by which cells are moved, far below what can be seen and above what is rounded, so
-    that none lies exactly on a vertex or an edge, where it has no side.
+    that none lies exactly on a vertex or an edge, where it has no side. Where edges cross that
+    go very far, the crossing is known less exactly, and the step is larger.
     """
-    least, rounding = (1e-9, 2e-12) if sigma2.dtype == torch.float64 else (1e-5, 1e-6)
-    hair = least*sigma2.detach().sqrt() + rounding*far.detach()
+    exact = sigma2.dtype == torch.float64
+    least, rounding, crossing = (1e-9, 1e-13, 2e-12) if exact else (1e-5, 1e-6, 0.)
+    sigma, far = sigma2.detach().sqrt(), far.detach()
+    hair = least*sigma + rounding*far + crossing*(far - 1e4*sigma).clamp(min=0)
     return torch.stack([.61*hair, .37*hair], -1)
 
 def _squared_softness(sigma2, like):

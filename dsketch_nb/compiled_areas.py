@@ -193,7 +193,8 @@ def find_pieces(n0, n1, vertices, offsets, paths, fill, sigma2, pitch, H, W):
         for o in range(paths[n], paths[n+1]): follows[offsets[o+1] - 1 - v0] = offsets[o] - v0
         before, one = m, paths[n+1] == paths[n] + 1
         pieces, m = _path_pieces(a, follows, fill[n] == 2, one, v0, pieces, m)
-        hair = 1e-9*math.sqrt(sigma2[n])/pitch + 2e-12*far
+        sigma = math.sqrt(sigma2[n])/pitch
+        hair = 1e-9*sigma + 1e-13*far + 2e-12*max(far - 1e4*sigma, 0.)
         for k in range(before, m):
             p = pieces[k]
             p.ay -= .61*hair
