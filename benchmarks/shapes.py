@@ -27,6 +27,16 @@ def outlines(n, size):
     params = kind.ring(middle, reach, 12) + .02*torch.randn(n, 12, 2, generator=g)
     return kind.vertices(params, 10)
 
+def median_time(f, seconds=1.):
+    "Milliseconds of f(): the median of some seconds' runs, three at least."
+    f()
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        begin = time.perf_counter()
+        f()
+        times.append(time.perf_counter() - begin)
+    return 1e3*statistics.median(times)
+
 def measure(name, way, compose):
     "Milliseconds, and MiB of memory, of one case."
     import torch
@@ -40,16 +50,9 @@ def measure(name, way, compose):
     once(v[:2], (8, 8))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     once(v, size)
-    times, end = [], time.perf_counter() + 1
-    while len(times) < 3 or time.perf_counter() < end:
-        begin = time.perf_counter()
-        once(v, size)
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)*1e3, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)/1024
+    return median_time(lambda: once(v, size)), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)/1024
 
-def apart(*args): return apart_from('measure', *args)
-
-def apart_from(f, *args):
+def apart(f, *args):
     "A function of this file, in a process of its own."
     code = f'import sys, json; sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r}); import shapes; print(json.dumps(shapes.{f}(*{args!r})))'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
@@ -60,19 +63,9 @@ def times():
     print('| shapes | composition | as strokes (ms) | filled (ms) | ratio | pairs (ms) | memory filled (MiB) |\n|---|---|---|---|---|---|---|')
     for name in CASES:
         for compose in ('ink', 'paint'):
-            strokes, filled = apart(name, 'strokes', compose), apart(name, 'filled', compose)
-            pairs = f"{apart(name, 'pairs', compose)[0]:,.0f}" if name == '1,000 at 256 x 256' else ''
+            strokes, filled = apart('measure', name, 'strokes', compose), apart('measure', name, 'filled', compose)
+            pairs = f"{apart('measure', name, 'pairs', compose)[0]:,.0f}" if name == '1,000 at 256 x 256' else ''
             print(f'| {name} | {compose} | {strokes[0]:.1f} | {filled[0]:.1f} | {filled[0]/strokes[0]:.1f} | {pairs} | {filled[1]:.0f} |', flush=True)
-
-def median_time(f, seconds=1.):
-    "Milliseconds of f(): the median of some seconds' runs, three at least."
-    f()
-    times, end = [], time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < end:
-        begin = time.perf_counter()
-        f()
-        times.append(time.perf_counter() - begin)
-    return 1e3*statistics.median(times)
 
 def forward(name):
     "Milliseconds on one thread: our forward pass; resvg's for the file; for the file with nothing on its page."
@@ -96,7 +89,7 @@ def forwards():
     if not importlib.util.find_spec('resvg_py'): return print('\nresvg was not run: pip install resvg-py')
     print('\n| shapes, paint, forward, one thread | ours (ms) | resvg (ms) | resvg, file and all (ms) | ours / resvg |\n|---|---|---|---|---|')
     for name in CASES:
-        ours, whole, empty = apart_from('forward', name)
+        ours, whole, empty = apart('forward', name)
         print(f'| {name} | {ours:.1f} | {whole - empty:.1f} | {whole:.1f} | {ours/(whole - empty):.1f} |', flush=True)
 
 def as_rgb(svg):

@@ -261,7 +261,9 @@ def _fastest(device, dtype=torch.float32, paint=False, filled=False):
         fits = b.device == device.type and (b.fills or not filled)
         if fits and _works(name, device, dtype, paint, filled): return name
     return 'pairs'
+
 def _kind(st):
+    "What a backend is chosen by."
     return st.vertices.device, st.vertices.dtype, st.paint, st.fill is not None
 # as torch.compiler.assume_constant_result does, without importing the whole compiler
 _fastest._dynamo_marked_constant = True
