@@ -32,7 +32,7 @@ test: $(VENV)/.dev   ## notebooks are clean and exported, every page runs, every
 	$(BIN)/python tests/in_step.py
 	rm -rf $(VENV)/pictures
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/fresh.py $(VENV)/pictures
-	NBDEV_TEST_RAN="$(abspath $(VENV))/pictures" $(BIN)/python -m pytest -q tests $(ARGS)
+	NBDEV_TEST_RAN="$(abspath $(VENV))/pictures" $(BIN)/python -m pytest -q tests -n 2 --dist loadfile --no-loadscope-reorder --timeout 1500 --durations 20 $(ARGS)
 
 quick: $(VENV)/.dev  ## the core rooms on a few examples, under two minutes
 	DSKETCH_QUICK=1 $(BIN)/python -m pytest -q tests/test_rooms.py tests/test_raster.py tests/test_draw.py tests/test_losses.py tests/test_scene.py tests/test_models.py $(ARGS)
@@ -47,8 +47,9 @@ docs: $(VENV)/.dev   ## build the site into _docs/ (needs Quarto: https://quarto
 slides: $(VENV)/.dev ## ten figures for a talk: _slides/slides.html (shown, it needs a network: reveal.js)
 	$(BIN)/python tests/slides.py $(ARGS)
 
-bench: $(VENV)/.dev  ## measure this machine: every backend on the same workloads, one run
+bench: $(VENV)/.dev  ## measure this machine: every backend on the same workloads, then filled shapes
 	$(BIN)/python benchmarks/draw.py $(ARGS)
+	$(BIN)/python benchmarks/shapes.py
 
 readme: $(VENV)/.dev ## write README.md from nbs/index.ipynb
 	$(BIN)/python tests/in_step.py --write-readme

@@ -39,7 +39,7 @@ def stroke_vertices(
         return Kind.find(kind)().vertices(params, chords)
     key = params.shape[-2], chords, params.dtype, params.device
     if type(params) not in (Tensor, nn.Parameter):
-        # a fake tensor, say, lives no longer than its mode: nothing of it is kept
+        # another sort of tensor, as torch.compile uses: compute, and keep nothing
         return _bezier_basis(*key) @ params
     if key not in _BASES: _BASES[key] = _bezier_basis(*key)
     return _BASES[key] @ params

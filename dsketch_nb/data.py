@@ -310,7 +310,7 @@ class Omniglot(DataSet):
         dataset_seed:int=1234, # which images are set aside
         valset_size_per_class:int=2, # images of each character for validation, and as many for test
         skeleton:bool=False, # thin strokes to one pixel
-        augment:bool=False, # turn, shear, scale and move the training images by lot
+        augment:bool=False, # turn, shear, scale and move the training images at random
         part:str='background', # which half of the alphabets: background or evaluation
     ):
         if part not in ('background', 'evaluation'):

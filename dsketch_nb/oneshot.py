@@ -30,7 +30,7 @@ from .runs import reading
 # %% ../nbs/37_oneshot.ipynb #68bbc39e
 @dataclass
 class Run:
-    "One round of the game."
+    "One run of the game."
     name:str # for reports
     examples:Tensor # [N, 1, H, W] ink in [0, 1]: one drawing of each character
     items:Tensor # [M, 1, H, W] to be named

@@ -380,7 +380,7 @@ def views(self:AugConsistencyLoss, input, target):
 
 @patch
 def compare(self:AugConsistencyLoss, input, prepared):
-    "Half of 1 minus the cosine of each pair of views, on average."
+    "1 minus the cosine of each pair of views, on average."
     self.check(input)
     a, b = (self.images(o) for o in self.views(input, prepared))
     with torch.set_grad_enabled(torch.is_grad_enabled() and prepared.requires_grad):

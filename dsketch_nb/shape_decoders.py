@@ -35,7 +35,7 @@ class SinglePassShapesDecoder(Decoder):
         nshapes:int=5, # how many shapes
         segments:int=4, # joined curves an outline, 2 or more
         smooth:bool=True, # no corners: a knot is left in the direction it was reached
-        bend:float=.5, # how far a knot or control may leave its circle, in radii
+        bend:float=.5, # how far a knot may leave its circle, in radii (controls: twice)
         chords:int=4, # straight pieces that a curve is drawn with, 2 or more
         decoder_hidden:int=64, # width of the first hidden layer
         decoder_hidden2:int=256, # width of the second
@@ -89,7 +89,7 @@ def spread_out(
     n:int, # how many points
     reach:float=.6, # radius of the disc, in grid units
 )->Tensor: # [n, 2] (row, col), their mean in the middle
-    "Points spread evenly over a disc, as a sunflower's seeds are (Vogel 1979)."
+    "Points spread over a disc, as a sunflower's seeds are (Vogel 1979)."
     if not 0 < reach < math.inf:
         raise ValueError(f"reach {reach} must be above 0, in grid units: try .6")
     n = whole_number(n, 'n')

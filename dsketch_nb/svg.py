@@ -294,9 +294,6 @@ def filled(self:Reader, element, tag, here, fill, stroke, subpaths):
             self.through_windows(element, subpaths, self.outline, here), fill, self.outline, here
         )
 
-# %% ../nbs/06_svg.ipynb #c9523030
-#| exports
-
 # %% ../nbs/06_svg.ipynb #svgfill2
 SOFTNESS = .4 # of the edges of fills, in pixels: about what a renderer shows
 

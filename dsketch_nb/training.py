@@ -329,7 +329,7 @@ def step(self:Trainer, images, labels, mine:int, of:int):
 @patch
 def _one_epoch(self:Trainer):
     "Every image once; the averages over the epoch."
-    # all that is drawn follows from seed and epoch
+    # all that is random follows from seed and epoch
     torch.manual_seed(_seeds(1, self.config['seed'], self.epoch, self.rank)[0])
     self.batches.epoch, total, seen = self.epoch, 0., 0
     self.model.train()
@@ -368,7 +368,7 @@ def fit(self:Trainer,
         torch.set_num_threads(self.threads_used)
         if resume and self.epoch: self._call('after_resume')
         try:
-            # not `while`: see ImageOptimiser.fit
+            # `for`: with `while`, Python 3.12 and 3.13 let an interruption escape
             for _ in range(self.epochs - self.epoch):
                 self._fit_one()
             if self.output and self.main_process:

@@ -320,9 +320,10 @@ def to_svg(self:Scene,
     """This drawing as SVG that looks like `draw()`.
 
     Profiles: 'plain' writes one sharp stroke for each soft one, 'soft' nests several,
-    'closest' and 'fitted' write one that is nearer to the raster (page 08). A function
-    (sigma, point) -> [(width, strength), ...] is a profile of your own. Coloured ink
-    needs a program that knows mix-blend-mode, such as browsers, Inkscape, resvg."""
+    'closest' and 'fitted' write one that is nearer to the raster (see the page Sharp
+    edges). A function (sigma, point) -> [(width, strength), ...] is a profile of your
+    own. Coloured ink needs a program that knows mix-blend-mode, such as browsers,
+    Inkscape, resvg."""
     page = self.page(scale, svg_width)
     marks = self.marks(profile, layers, page.scale)
     digits = 2 if max(self.size) > 200 else 3

@@ -7,6 +7,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest, torch
+from filelock import FileLock
 from hypothesis import settings
 
 # where there is no GPU, kernels for one are interpreted; Triton wants to know before it is first imported
@@ -44,9 +45,26 @@ def browser():
     found = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
     if not found: pytest.skip('no Chromium on the PATH: apt-get install chromium')
     with sync_api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=found, args=QUIET)
+        OPEN['browser'] = browser = p.chromium.launch(executable_path=found, args=QUIET)
         yield browser
+        del OPEN['browser']
         browser.close()
+
+OPEN = {}                    # the browser and JupyterLab, once a test has asked for them
+
+@pytest.fixture(autouse=True)
+def windows_closed():
+    "A test closes the windows that it opened: a page that goes on drawing slows whatever runs after it."
+    before = set(OPEN['browser'].contexts) if 'browser' in OPEN else set()
+    yield
+    for context in OPEN['browser'].contexts if 'browser' in OPEN else (): context in before or context.close()
+
+@pytest.fixture(scope='module', autouse=True)
+def kernels_ended():
+    "A file of tests closes the windows that its fixtures opened, and ends the kernels behind them."
+    yield
+    for context in OPEN['browser'].contexts if 'browser' in OPEN else (): context.close()
+    if 'lab' in OPEN: OPEN['lab'].end_kernels()
 
 def watched(context):
     "A fresh page, and the list to which everything that goes wrong in it is added."
@@ -162,10 +180,16 @@ class Lab:
         page, errors = watched(self.browser.new_context(viewport={'width': width, 'height': height}))
         return Notebook(page, errors, f'{self.address}/lab/workspaces/{secrets.token_hex(4)}/tree/{name}?token={self.token}')
 
+    def ask(self, method, what): return urlopen(Request(f'{self.address}/api/{what}', method=method, headers={'Authorization': f'token {self.token}'}), timeout=20)
+
+    def end_kernels(self):
+        with self.ask('GET', 'sessions') as answer: sessions = json.load(answer)
+        for session in sessions: self.ask('DELETE', f"sessions/{session['id']}").close()
+
     def stop(self):
         if self.process.poll() is None:
             # asked by its own interface it ends its kernels and goes at once; a signal makes it wait for them
-            try: urlopen(Request(f'{self.address}/api/shutdown', method='POST', headers={'Authorization': f'token {self.token}'}), timeout=20).close()
+            try: self.ask('POST', 'shutdown').close()
             except (URLError, OSError): os.killpg(self.process.pid, signal.SIGTERM)
             try: self.process.wait(10)
             except subprocess.TimeoutExpired: os.killpg(self.process.pid, signal.SIGKILL)
@@ -177,15 +201,25 @@ def lab(browser, tmp_path_factory):
     lab = Lab(tmp_path_factory.mktemp('lab'), browser)
     try:
         lab.ready()
+        OPEN['lab'] = lab
         yield lab
-    finally: lab.stop()
+    finally:
+        OPEN.pop('lab', None)
+        lab.stop()
 
 @pytest.fixture(scope='session')
 def processed(tmp_path_factory):
     "The project with its notebooks as `nbdev_docs` hands them to Quarto, below `_proc`. DSKETCH_PROCESSED names a folder where `python tests/built.py` has made them already."
     import built
     if there := os.environ.get('DSKETCH_PROCESSED'): return Path(there)
-    return built.process(tmp_path_factory.mktemp('site')).parent
+    worker = os.environ.get('PYTEST_XDIST_WORKER')                                   # several share the tests, and the site
+    folder = (tmp_path_factory.getbasetemp().parent if worker else tmp_path_factory.mktemp('site'))/'made'
+    with FileLock(f'{folder}.lock'):
+        if not (done := folder/'done').exists():
+            folder.mkdir()
+            built.process(folder)
+            done.touch()
+    return folder
 
 @pytest.fixture(scope='session')
 def site(processed, tmp_path_factory):
