@@ -69,7 +69,7 @@ def kernels_ended():
 def watched(context):
     "A fresh page, and the list to which everything that goes wrong in it is added."
     page, wrong = context.new_page(), []
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(120_000)
     page.on('pageerror', lambda e: wrong.append(f'uncaught: {e}'))
     page.on('console', lambda m: m.type == 'error' and wrong.append(f"{m.text} ({m.location.get('url')})"))
     return page, wrong
@@ -79,14 +79,14 @@ class Notebook:
     def __init__(self, page, errors, address):
         self.page, self.errors = page, errors
         page.goto(address)
-        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'", timeout=120_000)
+        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'", timeout=300_000)
 
-    def command(self, name, timeout=60, **args):
+    def command(self, name, timeout=240, **args):
         "Execute one of JupyterLab's own commands, as its menus do, and wait for its end."
         self.page.evaluate("""([name, args, ms]) => Promise.race([window.jupyterapp.commands.execute(name, args).then(() => true),
           new Promise((_, no) => setTimeout(() => no(new Error(name + ' did not end')), ms))])""", [name, args, 1000*timeout])
 
-    def run_all(self, timeout=300):
+    def run_all(self, timeout=900):
         "Run every cell; an error in one of them is raised here."
         self.command('notebook:run-all-cells', timeout)
         failed = self.page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].flatMap(
@@ -121,7 +121,7 @@ class Notebook:
         "What is under the first cell whose source holds `text`, in sight."
         return self.show(self.find(text)).locator('.jp-Cell-outputWrapper')
 
-    def ask(self, expression, timeout=60):
+    def ask(self, expression, timeout=240):
         "What the kernel says an expression is: numbers, texts, lists of them."
         return literal_eval(self.page.evaluate("""async ([expression, ms]) => {
           const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -132,7 +132,7 @@ class Notebook:
           return answer.data['text/plain'];
         }""", [expression, 1000*timeout]))
 
-    def until(self, expression, right, seconds=30):
+    def until(self, expression, right, seconds=120):
         "Ask until the answer is `right(answer)`: what a widget sends may wait for the kernel to be free."
         end = time.monotonic() + seconds
         while not right(answer := self.ask(expression)):
@@ -167,7 +167,7 @@ class Lab:
             f'--ServerApp.port={port}', '--ServerApp.port_retries=0', '--ServerApp.ip=127.0.0.1', f'--IdentityProvider.token={self.token}'],
             cwd=folder, env=os.environ | dirs | {'PYTHONPATH': path}, stdout=self.log, stderr=self.log, start_new_session=True)
 
-    def ready(self, seconds=120):
+    def ready(self, seconds=300):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.process.poll() is not None: break

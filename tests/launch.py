@@ -74,7 +74,7 @@ class Started:
     @property
     def over(self): return not self.process.is_alive()
 
-    def until(self, ready, seconds=60):
+    def until(self, ready, seconds=300):
         "Until `ready()`, or the end."
         end = time.monotonic() + seconds
         while not (self.over or ready()):
@@ -82,7 +82,7 @@ class Started:
             time.sleep(.01)
         return self
 
-    def end(self, seconds=120):
+    def end(self, seconds=600):
         "Exit code (negative: of a signal), what it said, what it complained of."
         self.process.join(seconds)
         late = self.process.is_alive()
@@ -92,7 +92,7 @@ class Started:
         assert not late, f'still at work after {seconds} s:\n{err[-2000:]}'
         return self.process.exitcode, out, err
 
-def call(command, *argv, cwd, setup=(), seconds=120): return Started(command, *argv, cwd=cwd, setup=setup).end(seconds)
+def call(command, *argv, cwd, setup=(), seconds=600): return Started(command, *argv, cwd=cwd, setup=setup).end(seconds)
 
 def file_limit(n): resource.setrlimit(resource.RLIMIT_FSIZE, (n, n))
 def memory_limit(n): resource.setrlimit(resource.RLIMIT_AS, (n, n))
@@ -104,7 +104,7 @@ def _measured(f, args, answer):
     except Exception as e: said = e
     answer.send((said, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)*1024, time.monotonic() - begin))
 
-def measured(f, *args, seconds=120):
+def measured(f, *args, seconds=600):
     "f(*args) in a process of its own: what it answers or raises, by how many bytes the process grew, and how many seconds it took."
     mine, theirs = context.Pipe(False)
     p = context.Process(target=_measured, args=(f, args, theirs))

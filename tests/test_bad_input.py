@@ -181,7 +181,7 @@ def numbers(x, depth=0):
     elif dataclasses.is_dataclass(x) and not isinstance(x, type): yield from (n for f in dataclasses.fields(x) for n in numbers(getattr(x, f.name), depth + 1))
 
 @contextmanager
-def soon(seconds=20):
+def soon(seconds=60):
     def late(*_): raise TimeoutError('it hangs')
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(seconds)

@@ -151,7 +151,7 @@ def test_ended_in_mid_epoch_it_resumes_to_the_same_bits(tmp_path, f, line, until
     for said in p.stdout:
         if said.startswith(until): break
     p.send_signal(how)
-    out, err = p.communicate(timeout=120)
+    out, err = p.communicate(timeout=600)
     if how == signal.SIGTERM: assert p.returncode == 0 and 'stopped after 1 of' in err and 'accuracy' not in out, err
     command = {'main': main, 'main_barlow': main_barlow}[f]
     command([*line, '--output', str(tmp_path/'run'), '--resume'])

@@ -54,7 +54,7 @@ def test_ended_at_any_moment_it_resumes_to_the_same_bits(photos, unbroken, tmp_p
         time.sleep(.05)
     time.sleep(random.random())
     p.send_signal(how)
-    err = p.communicate(timeout=60)[1]
+    err = p.communicate(timeout=300)[1]
     if how != signal.SIGKILL and 'stopped after' in err:
         assert p.returncode == 0 and '--resume' in err, err
         assert list((tmp_path/'out').glob('*.png')), 'the best so far is written'

@@ -49,7 +49,7 @@ def test_stopped_it_writes_the_best_so_far(tmp_path, sig):
     # 150 iterations are done, however long they took
     while not (tmp_path/'way'/'snapshot_000150.svg').exists() and p.poll() is None: time.sleep(.05)
     p.send_signal(sig)
-    try: err = p.communicate(timeout=60)[1]
+    try: err = p.communicate(timeout=300)[1]
     finally: p.kill()
     assert p.returncode == 0 and 'stopped after' in err, err
     target = load_picture('sample:china', 60)
@@ -167,7 +167,7 @@ def test_a_folder_without_sheets(tmp_path):
 def test_no_width_of_a_page(tmp_path, width):
     "Told before the work, with a file that is there as it was."
     (tmp_path/'f.svg').write_text('precious')
-    r = run('sample:china', '--iters', 10**9, f'--svg-width={width}', '--final-pdf', 'f.pdf', cwd=tmp_path, timeout=60)
+    r = run('sample:china', '--iters', 10**9, f'--svg-width={width}', '--final-pdf', 'f.pdf', cwd=tmp_path, timeout=300)
     assert r.returncode == 2 and 'Traceback' not in r.stderr and f'svg_width {width!r} is no width above 0' in r.stderr.strip().split('\n')[-1]
     assert [p.name for p in tmp_path.iterdir()] == ['f.svg'] and (tmp_path/'f.svg').read_text() == 'precious'
 

@@ -41,7 +41,7 @@ def test_a_moved_widget_is_exported_as_it_is(lab, notebook, browser):
     shown.locator('.fit-run').press(' ')
     shown.page.wait_for_function("o => o.textContent === 'start'", arg=shown.locator('.fit-run').element_handle())
     run = shown.locator('.fit-run').element_handle()
-    shown.page.wait_for_function("() => document.querySelectorAll('.dsketch-last').length >= 1", timeout=30_000)
+    shown.page.wait_for_function("() => document.querySelectorAll('.dsketch-last').length >= 1", timeout=120_000)
     # nothing else is seen of it, and the hand stays where it was
     assert shown.page.evaluate("o => o.isConnected && document.activeElement === o", run)
     assert not shown.page.locator('.dsketch-last').first.is_visible() and abs(shown.bounding_box()['height'] - height) < 30
@@ -66,8 +66,8 @@ def test_a_moved_widget_is_exported_as_it_is(lab, notebook, browser):
     # the page made of it, without a network
     path = lab.folder/'nbs'/'last.ipynb'
     for to in ('html', 'slides'):
-        subprocess.run([sys.executable, '-m', 'nbconvert', '--to', to, str(path)], check=True, capture_output=True, timeout=120)
-    with urlopen(f'{lab.address}/nbconvert/html/last.ipynb?token={lab.token}', timeout=120) as answer:      # what JupyterLab's menu asks for
+        subprocess.run([sys.executable, '-m', 'nbconvert', '--to', to, str(path)], check=True, capture_output=True, timeout=600)
+    with urlopen(f'{lab.address}/nbconvert/html/last.ipynb?token={lab.token}', timeout=600) as answer:      # what JupyterLab's menu asks for
         assert answer.read().decode().count('class="dsketch-last"') == 3
     context = browser.new_context()
     context.set_offline(True)

@@ -147,7 +147,7 @@ class Counter:
         if width < 0: raise ValueError(f'width {width}')
         self.width = width
 
-def soon(true, seconds=20):
+def soon(true, seconds=90):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, 'it did not happen'
@@ -283,18 +283,18 @@ def test_settings_change_a_run_that_goes_on():
 def test_python_ends_while_it_runs():
     code = ("from dsketch_nb.live_run import LiveRun, Runner\n"
             "r = Runner(LiveRun('sample:china', width=48, lines=30)); r.step().result(); r.start(10**9)\nprint('ends')")
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0 and done.stdout == 'ends\n' and 'Traceback' not in done.stderr and 'Fatal' not in done.stderr, done.stderr
 
 def test_a_kernel_is_shut_down_while_it_runs(tmp_path):
     from jupyter_client.manager import start_new_kernel
-    manager, client = start_new_kernel(cwd=str(tmp_path), kernel_name='python3', startup_timeout=60)
+    manager, client = start_new_kernel(cwd=str(tmp_path), kernel_name='python3', startup_timeout=300)
     try:
         answer = client.execute_interactive("from dsketch_nb.live import LiveOptimiser\nlive = LiveOptimiser('sample:china', width=48, lines=30, iters=10**9)\n"
-                                            "live.start(); live.step().result(); live.start()", timeout=120, output_hook=lambda m: None)
+                                            "live.start(); live.step().result(); live.start()", timeout=600, output_hook=lambda m: None)
         assert answer['content']['status'] == 'ok'
         said = []
-        client.execute_interactive("print(live.runner.do(lambda: live.runner.running).result())", timeout=60, output_hook=lambda m: said.append(m['content'].get('text')))
+        client.execute_interactive("print(live.runner.do(lambda: live.runner.running).result())", timeout=300, output_hook=lambda m: said.append(m['content'].get('text')))
         assert 'True\n' in said
         client.shutdown()
         soon(lambda: not manager.is_alive(), 30)                 # by itself: nobody kills it
@@ -404,7 +404,7 @@ def test_a_page_that_cannot_follow_gets_fewer_pictures(live):
     page = live.page
     page.shows = False
     page.ask('start', wait=False)
-    soon(lambda: live.run.iteration > 200, 60)
+    soon(lambda: live.run.iteration > 200, 300)
     many = len(page.frames)
     assert many < 40                                                         # at 50 a second, hundreds of iterations long
     page.ask('pause')
@@ -558,7 +558,7 @@ def page(lab):
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={'kernelspec': {'name': 'python3', 'display_name': 'Python 3'}}), lab.folder/'nbs'/'live.ipynb')
     notebook = lab.open('live.ipynb')
     notebook.run_all(120)
-    notebook.until('live.runner.state', lambda s: s == 'paused', 120)
+    notebook.until('live.runner.state', lambda s: s == 'paused', 300)
     yield notebook
     notebook.ask('live.close()')
     assert not notebook.errors                                   # nothing that the tests did made the console complain
@@ -571,10 +571,10 @@ def test_started_in_a_browser_the_kernel_still_answers(page):
     said(cell).get_by_text('iteration 0, ').wait_for()
     button(cell, 'start').click()
     button(cell, 'pause').wait_for()
-    page.until('live.run.iteration', lambda i: i > 3, 60)        # the backward pass is compiled
+    page.until('live.run.iteration', lambda i: i > 3, 300)       # the backward pass is compiled
     page.show(1)
     page.command('notebook:run-cell')
-    page.page.locator('.jp-Notebook .jp-Cell').nth(1).get_by_text('(42, True)').wait_for(timeout=5000)
+    page.page.locator('.jp-Notebook .jp-Cell').nth(1).get_by_text('(42, True)').wait_for(timeout=30_000)
     cell = page.show(0)
     rates = [said(cell).evaluate("""o => new Promise(done => { let n = 0; const seen = new MutationObserver(() => n++);
       seen.observe(o, {childList: true, characterData: true, subtree: true}); setTimeout(() => { seen.disconnect(); done(n/2); }, 2000); })""") for _ in range(3)]
