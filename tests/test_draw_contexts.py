@@ -354,10 +354,11 @@ def test_a_cache_that_breaks_under_way(nowhere, tmp_path):
 def test_an_interruption_while_compiling(tmp_path):
     "Ctrl-C is answered, and the next drawing draws."
     code = """
-import _thread, threading, torch
+import _thread, signal, threading, torch
 from dsketch_nb import compiled
 from dsketch_nb.draw import draw
 from numba.core import event
+signal.signal(signal.SIGINT, signal.default_int_handler)      # whoever runs the tests in the background has it ignored
 class Now(event.Listener):
     def on_start(self, e):
         if e.data['dispatcher'].py_func.__name__ == '_measure': _thread.interrupt_main()
@@ -369,9 +370,10 @@ except KeyboardInterrupt: print('stopped')
 print(draw(v, (3, 3), .1, backend=None).max().item())
 """
     # numba swallows the interruption where it lands in what LLVM calls: seldom, and then the drawing is whole
-    answers = [child(code, NUMBA_CACHE_DIR=str(tmp_path/'a')).stdout.split()]
-    if answers == [['1.0']]: answers.append(child(code, NUMBA_CACHE_DIR=str(tmp_path/'b')).stdout.split())
-    assert answers[-1] == ['stopped', '1.0']
+    for i in range(4):
+        answer = child(code, NUMBA_CACHE_DIR=str(tmp_path/str(i))).stdout.split()
+        if answer != ['1.0']: break
+    assert answer == ['stopped', '1.0']
 
 # ---- on a Mac's GPU there are no doubles
 
