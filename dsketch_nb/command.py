@@ -38,7 +38,7 @@ class ByName:
         known = ', '.join(sorted(cls.known)) or 'none yet'
         # a class is known once its module is imported
         ours = cls.__module__.startswith('dsketch_nb.')
-        more = '; import dsketch_nb.all to know all of ours' if ours else ''
+        more = '; in Python, import dsketch_nb.all to know all of ours' if ours else ''
         raise ValueError(f"{cls.family} {name!r} is not known: expected one of {known}{more}")
 
 # %% ../nbs/03_command.ipynb #dc14794a

@@ -196,8 +196,8 @@ def imageopt_folder(
     if acc: kwargs['device'] = str(acc.device)
     if resume and not folder.is_dir():
         raise FileNotFoundError(f"{folder} holds no run to resume: leave --resume out")
-    said = kwargs | dict(loss=preset_values(preset, loss)[0], preset=preset)
-    kwargs = said | dict(preset=preset or (None if loss else 'paint')) # a loss alone means paper
+    kwargs |= dict(loss=loss, preset=preset)
+    said = kwargs | dict(loss=preset_values(preset, loss)[0])
     with claimed(folder) if rank == 0 else nullcontext():
         if rank == 0: _begin_folder(folder, files, resume, said | look | flat)
         if acc: acc.wait_for_everyone()
@@ -515,11 +515,7 @@ def _into_folder(o, flags):
 
 def _run(o):
     "From parsed flags to files."
-    # all are imported by now: what `Loss.find` says of importing is for Python
-    if o.loss not in Loss.known:
-        known = ', '.join(sorted(Loss.known))
-        raise ValueError(f"loss {o.loss!r} is not known: expected one of {known}")
-    loss = Loss.known[o.loss]
+    loss = Loss.find(o.loss)
     flags = flags_of(o, Settings) | flags_of(o, loss)
     if o.strict_svg and (not o.init or Path(o.init).suffix == '.safetensors'):
         raise ValueError('strict-svg is for a start from an SVG: say --init DRAWING.svg')
