@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest, torch
 from PIL import Image
 
+from dsketch_nb.imageopt import imageopt
 from dsketch_nb.imageopt_command import imageopt_folder, main
 from dsketch_nb.runs import claimed
 from dsketch_nb.scene import Scene
@@ -135,3 +136,12 @@ def test_a_damaged_checkpoint_is_named(photos, tmp_path, monkeypatch):
     monkeypatch.undo()
     saved[0].write_bytes(data)
     assert imageopt_folder(photos/'00.png', **how, resume=True)[0]['iterations'] == '30'
+
+@pytest.mark.parametrize('preset', [None, 'lines', 'shapes'])
+@pytest.mark.parametrize('loss', [None, 'MSELoss', 'PyrMSELoss'])
+def test_an_image_in_a_folder_is_drawn_as_it_is_alone(tmp_path, preset, loss):
+    "Whatever preset and loss are named, or neither; and with gradients switched off by whoever calls."
+    how = dict(preset=preset, loss=loss, width=24, iters=3, **(dict(shapes=4) if preset == 'shapes' else dict(lines=8)))
+    with torch.no_grad(): rows = imageopt_folder('sample:china', tmp_path/'run', **how)
+    assert float(rows[0]['loss']) == pytest.approx(min(imageopt('sample:china', **how).history), rel=1e-6)
+    assert imageopt_folder('sample:china', tmp_path/'run', resume=True, **how) == rows
