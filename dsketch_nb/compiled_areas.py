@@ -23,27 +23,36 @@ PIECE = np.dtype([('ay', 'f8'), ('ax', 'f8'), ('by', 'f8'), ('bx', 'f8'), # ends
 @jit_kernel(forceinline=True)
 def _cross(ay, ax, by, bx): return ax*by - ay*bx
 
+@jit_kernel(forceinline=True)
+def _upon(y, x, i, a, b, length, near):
+    "The place of a point on edge i, 0 to 1; and does it lie upon it?"
+    my, mx, ry, rx = b[i,0] - a[i,0], b[i,1] - a[i,1], y - a[i,0], x - a[i,1]
+    foot, end = (ry*my + rx*mx)/length[i]**2, near/length[i]
+    return foot, abs(_cross(ry, rx, my, mx)) <= near*length[i] and -end <= foot <= 1 + end
+
+# %% ../nbs/01d_compiled_areas.ipynb #carea-cut
 @jit_kernel()
 def _cuts_of(i, j, a, b, length, near, edge, at, m):
-    "Where edge j cuts edge i, added to the m cuts known; their number, and do they meet at all?"
+    "Where edges i < j cut each other, added to the m cuts known; their number, and do they meet?"
+    if length[i] == 0 or length[j] == 0: return m, True
+    meet = False
+    for e, f in ((i, j), (j, i)):
+        foot, upon = _upon(a[f,0], a[f,1], e, a, b, length, near)
+        if upon and near < foot*length[e] < length[e] - near:
+            edge[m], at[m] = e, foot
+            m += 1
+        meet = meet or upon or _upon(b[f,0], b[f,1], e, a, b, length, near)[1]
+    # a vertex upon the other edge is where they cross, and is known better
+    if meet: return m, True
     my, mx, ny, nx = b[i,0] - a[i,0], b[i,1] - a[i,1], b[j,0] - a[j,0], b[j,1] - a[j,1]
     ry, rx, det = a[j,0] - a[i,0], a[j,1] - a[i,1], _cross(my, mx, ny, nx)
-    if length[i] == 0 or length[j] == 0: return m, True
-    end, slack = near/length[i], near/length[j]
-    off = abs(_cross(ry, rx, my, mx))
-    foot = (ry*my + rx*mx)/length[i]**2
-    meet = off <= near*length[i] and -end <= foot <= 1 + end
-    if end < foot < 1 - end and off <= near*length[i]:
-        edge[m], at[m] = i, foot
-        m += 1
-    if det != 0:
-        t, s = _cross(ry, rx, ny, nx)/det, _cross(ry, rx, my, mx)/det
-        if -slack <= s <= 1 + slack and -end <= t <= 1 + end:
-            meet = True
-            if end < t < 1 - end:
-                edge[m], at[m] = i, t
-                m += 1
-    return m, meet
+    if det == 0: return m, False
+    t, s = _cross(ry, rx, ny, nx)/det, _cross(ry, rx, my, mx)/det
+    if not (0 <= s <= 1 and 0 <= t <= 1): return m, False
+    # at one point, as edge i has it
+    edge[m], at[m] = i, t
+    edge[m+1], at[m+1] = j, ((t*my - ry)*ny + (t*mx - rx)*nx)/length[j]**2
+    return m + 2, True
 
 # %% ../nbs/01d_compiled_areas.ipynb #carea009
 @jit_kernel()
@@ -78,11 +87,10 @@ def _cut_edges(a, b, follows, near):
             if top[j,0] > bottom[i,0]: break
             if top[j,1] > bottom[i,1] or top[i,1] > bottom[j,1]: continue
             edge, at = _grown(edge, m + 4), _grown(at, m + 4)
-            m, one = _cuts_of(i, j, a, b, length, near, edge, at, m)
-            m, other = _cuts_of(j, i, a, b, length, near, edge, at, m)
+            m, meet = _cuts_of(min(i, j), max(i, j), a, b, length, near, edge, at, m)
             if follows[i] == j: simple = simple and not _folds(i, j, a, b, length, near)
             elif follows[j] == i: simple = simple and not _folds(j, i, a, b, length, near)
-            elif one or other: simple = False
+            elif meet: simple = False
     return edge[:m], at[:m], length, simple and m == 0
 
 # %% ../nbs/01d_compiled_areas.ipynb #carea011
@@ -139,11 +147,45 @@ def _keep_piece(pieces, m, i, t0, t1, weight, a, b, vertex, follows):
     p.first, p.second = vertex + i, vertex + follows[i]
     return pieces
 
+# %% ../nbs/01d_compiled_areas.ipynb #carea-join
+@jit_kernel()
+def _join_ends(pieces, m0, m, near):
+    """Of the pieces m0 to m, ends closer than what is known about them become one point, a
+    vertex where there is one; pieces without length go. How many there are now.
+    """
+    n = 2*(m - m0)
+    at, vertex, group = np.empty((2, n)), np.empty(n, np.bool_), np.zeros(n, np.int64)
+    for k in range(0, n, 2):
+        p = pieces[m0+k//2]
+        at[0,k], at[1,k], at[0,k+1], at[1,k+1] = p.ay, p.ax, p.by, p.bx
+        vertex[k], vertex[k+1] = p.t0 == 0, p.t1 == 1
+    for axis in (0, 1, 0):
+        x, new = at[axis], np.zeros(n, np.int64)
+        order = np.argsort(x)
+        order = order[np.argsort(group[order], kind='mergesort')]
+        for i in range(1, n):
+            j, k = order[i-1], order[i]
+            new[k] = new[j] + (group[j] != group[k] or x[k] - x[j] > 8*near)
+        group = new
+    first = np.full(n, -1)
+    for k in range(n):
+        g = group[k]
+        if first[g] < 0 or (vertex[k] and not vertex[first[g]]): first[g] = k
+    m = m0
+    for k in range(0, n, 2):
+        i, j = first[group[k]], first[group[k+1]]
+        if i == j: continue
+        pieces[m] = pieces[m0+k//2]
+        p = pieces[m]
+        p.ay, p.ax, p.by, p.bx = at[0,i], at[1,i], at[0,j], at[1,j]
+        m += 1
+    return m
+
 # %% ../nbs/01d_compiled_areas.ipynb #carea-pp
 @jit_kernel()
 def _path_pieces(a, follows, evenodd, one, vertex, pieces, m):
     "Add the pieces of a path with the vertices a [E, 2], in pixels, to the m pieces known."
-    b, near = a[follows], 0.
+    b, near, m0 = a[follows], 0., m
     for i in range(len(a)): near = max(near, abs(a[i,0] - a[0,0]), abs(a[i,1] - a[0,1]))
     near *= 1e-11
     edge, at, length, simple = _cut_edges(a, b, follows, near)
@@ -173,7 +215,7 @@ def _path_pieces(a, follows, evenodd, one, vertex, pieces, m):
             t0 = t1
             if last: break
             k += 1
-    return pieces, m
+    return pieces, _join_ends(pieces, m0, m, near)
 
 # %% ../nbs/01d_compiled_areas.ipynb #carea014
 @jit_kernel()
@@ -194,7 +236,7 @@ def find_pieces(n0, n1, vertices, offsets, paths, fill, sigma2, pitch, H, W):
         before, one = m, paths[n+1] == paths[n] + 1
         pieces, m = _path_pieces(a, follows, fill[n] == 2, one, v0, pieces, m)
         sigma = math.sqrt(sigma2[n])/pitch
-        hair = 1e-9*sigma + 1e-13*far + 2e-12*max(far - 1e4*sigma, 0.)
+        hair = 1e-9*sigma + 1e-13*far
         for k in range(before, m):
             p = pieces[k]
             p.ay -= .61*hair
@@ -332,9 +374,12 @@ def _(x, y, ex, ey, fx, fy, like):
 @jit_kernel(forceinline=True)
 def _away(y, column, p, uy, ux, s, wide):
     "Of eight cells from an edge: h and both ends u along it, in sigmas."
-    ay, ax, by, bx = p.ay - y, p.ax - column, p.by - y, p.bx - column
-    h = ((ax*uy - ay*ux) - count(wide)*uy)*s
-    return h, ((ay*uy + ax*ux) - count(wide)*ux)*s, ((by*uy + bx*ux) - count(wide)*ux)*s
+    ay, by = p.ay - y, p.by - y
+    ax, bx = (p.ax - column) - count(wide), (p.bx - column) - count(wide)
+    u0, u1 = (ax*ux + ay*uy)*s, (bx*ux + by*uy)*s
+    # to the end close by, a way as exact as it is short
+    h = where(u0*u0 < u1*u1, ax*uy - ay*ux, bx*uy - by*ux)*s
+    return h, u0, u1
 
 @jit_kernel(forceinline=True)
 def _flux(h, u0, u1, like):
@@ -426,7 +471,9 @@ def _pulls(h, u0, u1, like):
     blur = exp_minus(h*h, like)*(1/math.pi)
     f0, f1 = where(u0 < 0, 0 - f0, f0), where(u1 < 0, 0 - f1, f1)
     one = blur*(.5*math.sqrt(math.pi))*(f1 - f0)
-    return one, (blur*(e0 - e1)*.5 - u0*one)/(u1 - u0)
+    # of a very short piece, a difference has no digits
+    place = (blur*(e0 - e1)*.5 - u0*one)/max(u1 - u0, 6e-6)
+    return one, where(u1 - u0 < 6e-6, one*.5, place)
 
 # %% ../nbs/01d_compiled_areas.ipynb #carea024b
 @jit_kernel()

@@ -39,9 +39,8 @@ def _find_pieces(st, px):
     follows[st.offsets[1:] - 1] = st.offsets[:-1]
     v = (st.fill[of] > 0).nonzero()[:, 0]
     a, b, count = px[v], px[follows[v]], torch.where(st.fill > 0, each, 0)
-    edge, t, weight = boundary_pieces(a, b, of[v], count, st.fill == 2)
-    m = (b - a)[edge]
-    first, last = a[edge] + t[:, :1]*m, b[edge] - (1 - t[:, 1:])*m
+    edge, t, weight, ends = boundary_pieces(a, b, of[v], count, st.fill == 2)
+    first, last = ends.unbind(1)
     far = px.new_full((N,), max(st.size))
     far = far.scatter_reduce(0, of, px.abs().amax(1), 'amax')
     hair = off_vertices(st.sigma2.detach().double()/st.pitch**2, far)

@@ -15,7 +15,8 @@ import torch
 
 # %% ../nbs/01f_pairs.ipynb #prs05
 from dsketch_nb.areas import (
-    RULES, area_coverage, boundary_pieces, edge_flux, off_vertices, run_and_place,
+    RULES, area_coverage, boundary_pieces, edge_flux, edge_side, off_vertices, on_edges,
+    run_and_place,
 )
 from .raster import exp, line_edt2, over, over_recursive, pixel_grid
 from .strokes import Strokes, check_values
@@ -285,10 +286,9 @@ def _boxes(a, path, count, reach, size):
 
 # %% ../nbs/01f_pairs.ipynb #8f0958b9
 @torch.no_grad()
-def _inside(a, b, ends, weight, of, hair, low, high):
+def _inside(ends, weight, of, hair, low, high):
     """Which cells of the paths' boxes, laid end to end, are filled: where a row crosses a piece of
-    boundary, all to the left of it change. a, b are the edges of the pieces, ends [K, 2, 2] the
-    pieces, `of` their paths.
+    boundary, all to the left of it change. ends are [K, 2, 2], `of` the pieces' paths.
     """
     size = high - low
     first = size.prod(1).cumsum(0) - size.prod(1)
@@ -298,15 +298,14 @@ def _inside(a, b, ends, weight, of, hair, low, high):
     k, i = run_and_place((bottom - top).clamp(min=0).long())
     row, n = top[k].long() + i, of[k]
     turn = weight[k] * (ends[k, 1, 0] - ends[k, 0, 0]).sign()
-    a, b = a[k], b[k]
+    a, b = ends[k].unbind(1)
     m = b - a
     col = a[:, 1] + (row + hair[n, 0] - a[:, 0])*m[:, 1]/torch.where(m[:, 0] == 0, 1, m[:, 0])
     col = (col - hair[n, 1]).clamp(-2, 2**30).ceil().long()
     def left_of(col):
         "Does the ray of a cell in this column meet the edge, by the sign that its flux has?"
-        p = torch.stack([row, col], 1) + hair[n]
-        p, q = a - p, b - p
-        return (p[:, 1]*q[:, 0] - p[:, 0]*q[:, 1] >= 0) == (m[:, 0] > 0)
+        p = torch.stack([row, col], 1)
+        return (edge_side((a - p) - hair[n], (b - p) - hair[n]) >= 0) == (m[:, 0] > 0)
     col = col + left_of(col).long() - (~left_of(col - 1)).long()
     start = first[n] + (row - low[n, 0])*size[n, 1]
     width = (col - low[n, 1]).clamp(min=0).minimum(size[n, 1])
@@ -332,16 +331,18 @@ def _area_pairs(st, which):
     far = far.scatter_reduce(0, path, v.detach().abs().amax(1), 'amax')
     hair = off_vertices(sigma2, far)
     reach = (squared_reach(st.vertices.dtype)*sigma2.detach()).sqrt()
-    edge, t, weight = boundary_pieces(a.detach(), b.detach(), path, count, st.fill[which] == 2)
-    a, b, of = a[edge], b[edge], path[edge]
-    m = (b - a).detach()
-    ends = torch.stack([a.detach() + t[:, :1]*m, b.detach() - (1 - t[:, 1:])*m], 1)
+    edge, t, weight, ends = boundary_pieces(
+        a.detach(), b.detach(), path, count, st.fill[which] == 2
+    )
+    of = path[edge]
     low, high = _boxes(v.detach(), path, count, reach, st.size)
-    inside = _inside(a.detach(), b.detach(), ends, weight, of, hair, low, high)
+    inside = _inside(ends, weight, of, hair, low, high)
     # the ring
     k, row, col = _touched(ends[:, 0], ends[:, 1], reach[of], st.size)
-    n, centre = of[k], torch.stack([row, col], 1) + hair[of[k]]
-    flux = weight[k]*edge_flux(a[k] - centre, b[k] - centre, t[k, 0], t[k, 1], sigma2[n])
+    n, centre = of[k], torch.stack([row, col], 1)
+    moved = on_edges(ends, a[edge], b[edge], t)
+    to_ends = ((x[k] - centre) - hair[n] for x in moved.unbind(1))
+    flux = weight[k]*edge_flux(*to_ends, sigma2[n])
     size = high - low
     first = size.prod(1).cumsum(0) - size.prod(1)
     cell = first[n] + (row - low[n, 0])*size[n, 1] + col - low[n, 1]

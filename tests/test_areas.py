@@ -259,6 +259,40 @@ def test_loops_find_what_the_definition_finds():
             by = [torch.autograd.grad((x*weight).sum(), path) for x in (ours, want)]
             assert max((a - b).abs().max().item() for a, b in zip(*by)) < 1e-7
 
+def on_cells(seed):
+    "One or two outlines whose vertices and edges go through pixel centres: exactly (17 rows have a pitch of 1/8), or to seven digits (12 rows); and their size."
+    g = torch.Generator().manual_seed(seed)
+    side = (12, 17)[seed % 2]
+    n = int(torch.randint(3, 7, (), generator=g))
+    path = [(torch.rand(n, 2, generator=g)*(side - 3) + 1).round() for _ in range(1 + (seed//2 % 3 > 0))]
+    return [((o - (side - 1)/2)*2/(side - 1)).double() for o in path], side
+
+def on_cells_agrees(backends, device='cpu', seeds=range(60)):
+    "A cell on a vertex or where edges cross: its coverage is the mean of its neighbours', a hundred-thousandth of a pixel away on two sides."
+    for seed in seeds:
+        path, side = on_cells(seed)
+        offsets, sigma2 = torch.tensor([0] + [len(o) for o in path]).cumsum(0), .3*(2/(side - 1))**2
+        def picture(backend, away=0., device='cpu'):
+            v = torch.cat(path) + away*torch.tensor([.61, .37])*2/(side - 1)
+            return draw(v.to(device), (side, side), sigma2, offsets=offsets, paths=torch.tensor([0, len(path)]), fill=RULES[seed % 3 > 1], backend=backend).cpu()
+        want = (picture('dense', 1e-5) + picture('dense', -1e-5))/2
+        for backend in backends: assert (picture(backend, device=device) - want).abs().max() < 2e-9, (backend, seed)
+
+def test_cells_on_vertices_and_crossings():
+    on_cells_agrees(['dense', 'pairs', 'numba'], seeds=range(2000 if LONG else 80))
+
+def test_a_boundary_has_no_gaps():
+    "Wherever a piece ends, as many end as begin, by their weights: points are compared to the bit. Among them spikes a hundred-millionth wide, and edges that nearly coincide."
+    g = torch.Generator().manual_seed(21)
+    thin = lambda: torch.cat([v := torch.rand(2, 2, generator=g, **f64), v.flip(0) + 10.**-torch.randint(4, 9, (), generator=g)*torch.rand(2, 2, generator=g, **f64)])
+    paths = [on_cells(s)[0] for s in range(600 if LONG else 60)] + [[thin(), thin()] for _ in range(600 if LONG else 60)] + [tangled(g) for _ in range(60)] + list(NAMED.values())
+    for path in paths:
+        for rule in RULES:
+            open_at = {}
+            for (a, b), w in zip(*(x.tolist() for x in filled_boundary(path, rule))):
+                for end, way in ((a, -w), (b, w)): open_at[tuple(end)] = open_at.get(tuple(end), 0.) + way
+            assert all(abs(x) < 1e-12 for x in open_at.values()), (path, rule)
+
 def test_any_number_of_threads_gives_the_same_bits():
     v = (torch.rand(40, 7, 2, generator=torch.Generator().manual_seed(13)) - .5)*2
     c, answers = torch.linspace(0, 1, 120).reshape(40, 3), []

@@ -174,6 +174,10 @@ def test_random_fills(compose, found):
     # strokes that pass through the same pixels twice tie; areas have no ties
     agree(s, size, batch, compose, ['triton'], device, **kw)
 
+def test_cells_on_vertices_and_crossings():
+    from test_areas import on_cells_agrees
+    on_cells_agrees(['triton'], device, range(200 if LONG else 6))
+
 def test_vertices_on_pixel_centres_in_single_precision():
     "Where a row of pixels runs through vertices and along edges, a pixel must not change sides for rounding: outlines on whole pixels, as float32 has them, at many places of a tile."
     for y, x in ((0, 0), (5, 9), (13, 14)) if not LONG else [(y, x) for y in range(0, 18) for x in range(0, 18, 3)]:
