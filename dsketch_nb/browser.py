@@ -78,7 +78,7 @@ def _alive(state, still):
 
 @patch
 def live_html(self:BrowserOptimiser)->str:
-    'This widget as HTML for a page with <script type="module" src="fit.js"></script>.'
+    'This widget as HTML for a page with `<script type="module" src="fit.js"></script>`.'
     return _alive(self.state, self.state['src'])
 
 @patch

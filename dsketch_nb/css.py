@@ -144,7 +144,7 @@ from fastcore.basics import patch
 # %% ../nbs/05a_css.ipynb #a1220a40
 @patch
 def sum(self:Calc, tokens):
-    "Values joined by + - * /, from left to right, * and / first."
+    "Values joined by `+ - * /`, from left to right, `*` and `/` first."
     tokens = without_space(tokens)
     if len(tokens) % 2 == 0: raise ValueError
     terms = [(1, self.value(tokens[0]))]

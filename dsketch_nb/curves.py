@@ -177,7 +177,7 @@ def chords_needed(
     # any curve of third degree or less in t: every curve of this page
     cfcn=cubic_bezier,
 )->int: # chords a curve, enough for all of them
-    """Least K for which the bound on the chord error, max|c''| / (8 K^2), is within
+    """Least K for which the bound on the chord error, `max|c''| / (8 K^2)`, is within
     `tol`.
     """
     if not tol > 0:

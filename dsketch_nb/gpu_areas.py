@@ -305,7 +305,7 @@ def pull_tiles(start, order, parts, path, hair, per_sigma, gauss, pull, rows,
 # %% ../nbs/01g_gpu_areas.ipynb #gpua0037
 class AreaTiles:
     """What filled paths give to tiles: entry f is of `path[f]` and `tile[f]`, counted
-    through the batch; its coverage is row `row[f]` of `cover` [*, side*side].
+    through the batch; its coverage is row `row[f]` of `cover [*, side*side]`.
     """
     def __init__(self,
         st, # Strokes, some of them filled

@@ -239,7 +239,7 @@ def regroup(
 
 # %% ../nbs/15_optimise.ipynb #8555dc34
 class Sigma2Schedule(WidthSchedule):
-    "sigma2 = init * factor^(iteration // step), never below final, in squared pixels."
+    "`sigma2 = init * factor^(iteration // step)`, at least `final`, in squared pixels."
     def __init__(self,
         init:float, # squared pixels
         final:float, # squared pixels

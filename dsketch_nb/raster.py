@@ -135,7 +135,7 @@ def nearest_neighbour(
     d2:Tensor, # [*, N, *S] squared distances
     sigma:float|Tensor, # half the line's width, grid units: a number or [*, N]
 )->Tensor: # as d2: 1 where a cell is within sigma, 0 elsewhere; no gradient passes
-    "d2 <= sigma^2: the hard raster."
+    "`d2 <= sigma**2`: the hard raster."
     return (d2 <= _per_stroke(sigma, d2, 'sigma', zero_ok=True)**2).to(d2.dtype)
 
 # %% ../nbs/00_raster.ipynb #7823ac16
@@ -154,7 +154,7 @@ def smoothmax(
     temperature:float=.05, # towards 0 the maximum, towards infinity the mean
     keepdim:bool=False, # keep that axis, with length 1
 )->Tensor: # r without dim, between its mean and its largest
-    "sum_i r_i w_i with w = softmax(r/temperature): nearly the maximum."
+    "`sum_i r_i w_i` with `w = softmax(r/temperature)`: nearly the maximum."
     if not temperature > 0:
         raise ValueError(
             f"temperature {temperature} must be above 0: for the plain maximum use"
@@ -169,7 +169,7 @@ def over(
     dim:int=1, # the axis of strokes
     keepdim:bool=False, # keep that axis, with length 1
 )->Tensor: # the broadcast shape without dim
-    """sum_i colour_i r_i prod_{j>i} (1 - r_j): later strokes on top (Porter & Duff
+    """`sum_i colour_i r_i prod_{j>i} (1 - r_j)`: later strokes on top (Porter & Duff
     1984).
     """
     # prod over j >= i

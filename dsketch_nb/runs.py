@@ -474,7 +474,7 @@ class Callback:
 
 # %% ../nbs/04_runs.ipynb #c8cedfde
 class WidthSchedule(Callback):
-    "sigma2 = init * factor^(time // step), never below final."
+    "`sigma2 = init * factor^(time // step)`, never below `final`."
     def __init__(self,
         init:float, # squared width at the start
         final:float, # squared width below which it does not go, in the unit of init

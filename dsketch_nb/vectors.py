@@ -121,7 +121,7 @@ def plain_profile(
     sigma:float, # in pixels
     point:bool=False, # True for a point, whose ink is an area
 )->list: # [(width in pixels, strength)]
-    "One stroke with the ink of exp(-d^2/sigma^2): sqrt(pi) sigma wide, a disc 2 sigma."
+    "A stroke with the ink of `exp(-d^2/sigma^2)`: sqrt(pi) sigma wide, a disc 2 sigma."
     if not 0 <= sigma < math.inf:
         raise ValueError(f"sigma {sigma} must be a width in pixels, 0 or more")
     width = sigma * (2 if point else math.sqrt(math.pi))
@@ -366,7 +366,7 @@ def soft_profile(
     point:bool=False, # True for a point, whose rings are areas
     layers:int=6, # the most nested strokes to use
 )->list: # [(width in pixels, strength), ...], outermost first
-    "Nested strokes that show exp(-d^2/sigma^2), seen through pixels."
+    "Nested strokes that show `exp(-d^2/sigma^2)`, seen through pixels."
     if not 0 <= sigma < math.inf:
         raise ValueError(f"sigma {sigma} must be a width in pixels, 0 or more")
     s = math.sqrt(max(sigma**2 - 1/12, sigma**2/2))

@@ -57,7 +57,8 @@ function fit() {
 const hints = new Map();
 function mark() {
   fit();
-  for (const o of document.querySelectorAll('.cell-output-display')) {
+  for (const o of document.querySelectorAll('.cell-output-display, main table, main math[display="block"]')) {
+    if (!o.matches('.cell-output-display') && o.closest('.cell-output-display')) continue;
     const wider = o.scrollWidth > o.clientWidth + 4;
     if (wider && !hints.has(o)) {
       const p = document.createElement('p');
@@ -65,14 +66,18 @@ function mark() {
       p.textContent = 'wider than the screen: move it sideways →';
       o.after(p);
       hints.set(o, p);
-      for (const [k, v] of [['tabindex', 0], ['role', 'group'], ['aria-label', 'wider than the screen: moves sideways']]) o.setAttribute(k, v);
+      o.setAttribute('tabindex', 0);
+      // tables and formulas keep their own role
+      if (o.matches('.cell-output-display')) for (const [k, v] of [['role', 'group'], ['aria-label', 'wider than the screen: moves sideways']]) o.setAttribute(k, v);
     } else if (!wider && hints.has(o)) {
       hints.get(o).remove();
       hints.delete(o);
-      for (const k of ['tabindex', 'role', 'aria-label']) o.removeAttribute(k);
+      for (const k of o.matches('.cell-output-display') ? ['tabindex', 'role', 'aria-label'] : ['tabindex']) o.removeAttribute(k);
     }
   }
 }
+// A flag or a short name is not torn at its dashes.
+for (const o of document.querySelectorAll('main :is(p, li) code:not(pre code)')) if (o.textContent.length <= 24) o.style.whiteSpace = 'nowrap';
 addEventListener('load', mark);
 addEventListener('resize', mark);
 mark();

@@ -16,7 +16,7 @@ const STYLE = `
 .fit-dot:focus-visible { stroke: #1f5fa8; stroke-width: 5; }
 .fit-side { flex: 1 1 16em; min-width: 0; display: flex; flex-direction: column; gap: .5em; }
 .fit-row { display: flex; flex-wrap: wrap; gap: .4em; align-items: center; }
-.fit-settings { display: grid; grid-template-columns: max-content minmax(5em, 1fr) 3.4em; gap: .3em .6em; align-items: center; }
+.fit-settings { display: grid; grid-template-columns: max-content minmax(3em, 1fr) 3.4em; gap: .3em .6em; align-items: center; }
 .fit-settings select { grid-column: 2 / 4; min-width: 0; width: 100%; }
 .fit button, .fit select, .fit .fit-file { font: inherit; color: inherit; background: transparent; border: 1px solid #8888; border-radius: 4px; padding: .2em .6em; min-height: 30px; cursor: pointer; }
 .fit select option { color: #111; background: #fff; }
@@ -29,7 +29,7 @@ const STYLE = `
 .fit-error:empty { display: none; }
 .fit-error { color: #fff; background: #b3261e; padding: .3em .6em; border-radius: 4px; }
 .fit-note { opacity: .75; font-size: 12px; }
-.fit-curve { width: 100%; max-width: 26em; height: auto; display: block; font: 11px sans-serif; }
+.fit-curve { width: 100%; max-width: 26em; height: auto; display: block; font: 14px sans-serif; }
 .fit.fit-glance .fit-settings, .fit.fit-glance .fit-more, .fit.fit-glance .fit-curve { display: none; }
 .fit:fullscreen { background: #fff; color: #111; padding: 1em; overflow: auto; }
 .fit:fullscreen .fit-stage { width: min(100%, calc((100vh - 2em) * var(--ratio, 1.5))); }
@@ -100,7 +100,7 @@ function curve(svg, losses, at, marks) {
   marks.forEach(([i, words], j) => {
     add(changes, 'path', { d: `M${x(i).toFixed(1)} 14V${h - 14}`, stroke: 'currentColor', 'stroke-opacity': .5, 'stroke-dasharray': '2 3' });
     const late = x(i) > .7 * w;
-    add(changes, 'text', { x: (x(i) + (late ? -3 : 3)).toFixed(1), y: 26 + 13 * (j % 4), 'text-anchor': late ? 'end' : 'start', fill: 'currentColor' }, words);
+    add(changes, 'text', { x: (x(i) + (late ? -3 : 3)).toFixed(1), y: 28 + 14 * (j % 4), 'text-anchor': late ? 'end' : 'start', fill: 'currentColor' }, words);
   });
 }
 
@@ -264,7 +264,7 @@ export function open(el, state, source = null, model = null) {
   const graph = add(side, 'svg', { class: 'fit-curve', role: 'img', 'aria-label': 'loss', viewBox: '0 0 300 110' });
   add(graph, 'polyline', { fill: 'none', stroke: '#3182bd', 'stroke-width': 2, 'stroke-linejoin': 'round' });
   add(graph, 'path', { stroke: '#d1332e', 'stroke-width': 2 });
-  add(graph, 'text', { x: 4, y: 10, fill: 'currentColor' });
+  add(graph, 'text', { x: 4, y: 12, fill: 'currentColor' });
   add(graph, 'text', { x: 4, y: 108, fill: 'currentColor' });
   add(graph, 'text', { x: 296, y: 108, 'text-anchor': 'end', fill: 'currentColor' });
   add(graph, 'g');
