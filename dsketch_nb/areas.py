@@ -84,8 +84,13 @@ def outline_edges(
 # %% ../nbs/01a_areas.ipynb #area0017
 def _cross(a, b): return a[..., 1]*b[..., 0] - a[..., 0]*b[..., 1]
 
-def edge_side(a, b):
-    "Above 0 if the origin lies left of the way from a to b, as exactly as it is close."
+def edge_side(
+    a:Tensor, # [*, 2] from a point to where each edge begins, (row, col)
+    b:Tensor, # [*, 2] from the point to where it ends
+)->Tensor: # [*] twice the area of the triangle that they span, with a sign
+    """Above 0 where the point is at the right hand of one who walks from a to b on the
+    screen. The sign is as exact as the nearer end is close.
+    """
     nearer = (a.square().sum(-1) < b.square().sum(-1))[..., None]
     return _cross(torch.where(nearer, a, b), b - a)
 
@@ -99,6 +104,7 @@ def edge_crossings(
     up = (b[..., 0] <= 0) & (0 < a[..., 0]) & (side < 0)
     return down.long() - up.long()
 
+# %% ../nbs/01a_areas.ipynb #area0017w
 def winding_number(
     outlines, # [K, 2] one closed outline, grid units, or a list of them
     points:Tensor, # [*S, 2] grid units, (row, col)
@@ -331,9 +337,10 @@ def _along(ay, ax, by, bx, sigma2):
     "An edge's unit direction, and distance h, ends u0, u1 and length in sigmas."
     my, mx = by - ay, bx - ax
     length = (my*my + mx*mx).sqrt()
-    dy, dx = (x/torch.where(length > 0, length, 1) for x in (my, mx))
-    s, nearer = sigma2.rsqrt(), ay*ay + ax*ax < by*by + bx*bx
-    h = torch.where(nearer, ax*dy - ay*dx, bx*dy - by*dx)*s
+    safe, s = torch.where(length > 0, length, 1), sigma2.rsqrt()
+    dy, dx, nearer = my/safe, mx/safe, ay*ay + ax*ax < by*by + bx*bx
+    # as edge_side, to the bit: inside and flux must agree on the side
+    h = torch.where(nearer, ax*my - ay*mx, bx*my - by*mx)/safe*s
     return dy, dx, h, (ay*dy + ax*dx)*s, (by*dy + bx*dx)*s, length*s
 
 class _EdgeFlux(torch.autograd.Function):

@@ -281,6 +281,18 @@ def on_cells_agrees(backends, device='cpu', seeds=range(60)):
 def test_cells_on_vertices_and_crossings():
     on_cells_agrees(['dense', 'pairs', 'numba'], seeds=range(2000 if LONG else 80))
 
+def along_the_step_agrees(backends, device='cpu', seeds=range(60)):
+    "An edge through pixel centres in the very direction in which cells are moved: inside and flux give one answer to which side they are on."
+    for seed in seeds:
+        g = torch.Generator().manual_seed(seed)
+        c, d = torch.randint(0, 9, (2,), generator=g)/4. - 1, torch.tensor([.61, .37], **f64)*torch.rand((), generator=g, **f64)
+        o = torch.stack([c - d, c + d, c + d + torch.tensor([-.3, .5]), c - d + torch.tensor([-.3, .5])])
+        def picture(backend, away=0., device='cpu'): return draw((o + away).to(device)[None], (9, 9), (.02, .005)[seed % 2], fill='nonzero', backend=backend).cpu()
+        want = (picture('dense', 1e-6) + picture('dense', -1e-6))/2
+        for backend in backends: assert (picture(backend, device=device) - want).abs().max() < 2e-9, (backend, seed)
+
+def test_edges_along_the_step(): along_the_step_agrees(['dense', 'pairs', 'numba'])
+
 def test_a_boundary_has_no_gaps():
     "Wherever a piece ends, as many end as begin, by their weights: points are compared to the bit. Among them spikes a hundred-millionth wide, and edges that nearly coincide."
     g = torch.Generator().manual_seed(21)

@@ -175,8 +175,9 @@ def test_random_fills(compose, found):
     agree(s, size, batch, compose, ['triton'], device, **kw)
 
 def test_cells_on_vertices_and_crossings():
-    from test_areas import on_cells_agrees
+    from test_areas import along_the_step_agrees, on_cells_agrees
     on_cells_agrees(['triton'], device, range(200 if LONG else 6))
+    along_the_step_agrees(['triton'], device, range(60 if LONG else 6))
 
 def test_vertices_on_pixel_centres_in_single_precision():
     "Where a row of pixels runs through vertices and along edges, a pixel must not change sides for rounding: outlines on whole pixels, as float32 has them, at many places of a tile."
