@@ -77,7 +77,7 @@ def main(argv=None):
         for name, flags in ROWS:
             if o.only and name not in o.only: continue
             end, picture = row(name, flags, o, photo, lpips)
-            print(f'| {label(name, flags)} | {end}', flush=True)
+            print(f'| `{label(name, flags)}` | {end}', flush=True)
             if picture is not None: pictures[label(name, flags)] = picture
         if o.sheet: sheet(pictures, o.sheet)
 

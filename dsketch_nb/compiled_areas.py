@@ -374,7 +374,7 @@ def _away(y, column, p, uy, ux, s, wide):
 
 @jit_kernel(forceinline=True)
 def _flux(h, u0, u1, n, far, like):
-    "T(|h|, u1) - T(|h|, u0), by n points along what is not far of the edge."
+    "T(|h|, u1) - T(|h|, u0), by n points along the part of the edge that is near."
     u0, u1 = max(min(u0, far), 0 - far), max(min(u1, far), 0 - far)
     h, along, smooth = max(h, 0 - h), u1 - u0, h*0
     for i in range(n):

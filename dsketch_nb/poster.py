@@ -244,7 +244,8 @@ def colouring_sheet(
         fill = names[colour[i]] if solved else '#ffffff'
         paths.append(f'<path fill="{fill}" fill-rule="evenodd" d="{d}"/>')
         (x, y), depth = _place(mask, corner)
-        texts.append(_text(x, y, min(max(depth, 5), 14), colour[i] + 1))
+        # two digits of 1.5 times the radius fit in the circle
+        texts.append(_text(x, y, min(max(1.5*depth, 5), 14), colour[i] + 1))
     legend, below = _legend(names, int(width), size[0])
     high = size[0] + below
     page = f'width="{width}" height="{high}" viewBox="0 0 {width} {high}"'

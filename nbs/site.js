@@ -53,18 +53,23 @@ function fit() {
   }
 }
 
+// Printed columns stay columns: rows of words with wide gaps between them are not broken.
+for (const pre of document.querySelectorAll('.cell-output pre'))
+  if (pre.textContent.split('\n').filter(row => /\S {2,}\S/.test(row)).length > 2) pre.classList.add('columns');
+
 // What is wider than its column says so, and can be moved by the keyboard too.
 const hints = new Map();
 function mark() {
   fit();
-  for (const o of document.querySelectorAll('.cell-output-display, main table, main math[display="block"]')) {
-    if (!o.matches('.cell-output-display') && o.closest('.cell-output-display')) continue;
-    const wider = o.scrollWidth > o.clientWidth + 4;
+  for (const o of document.querySelectorAll('.cell-output-display, pre.columns, main table, main math[display="block"]')) {
+    const wider = o.scrollWidth > o.clientWidth + 1;
     if (wider && !hints.has(o)) {
       const p = document.createElement('p');
       p.className = 'more-hint';
       p.textContent = 'wider than the screen: move it sideways →';
-      o.after(p);
+      // of what is taller than a screen, the end is far away
+      if (o.offsetHeight > innerHeight) o.before(p);
+      else o.after(p);
       hints.set(o, p);
       o.setAttribute('tabindex', 0);
       // tables and formulas keep their own role

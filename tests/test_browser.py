@@ -169,7 +169,7 @@ def test_somebody_elses_drawing_is_refined_to_a_photograph(lab):
     "Page 21b, from the logo that matplotlib brings along to its SVG; what comes before and after it is left out."
     nb = lab.open('21b_shapes.ipynb')
     for other in ("how = dict(preset='shapes'", 'group = scene.groups[0]', 'def started(', 'ways = {', 'def as_shown(', 'strokes = imageopt(', 'more = imageopt(', 'sizes = len(',
-                  'few = {', "'your own colours'", 'one = imageopt(', 'sheet = colouring_sheet(', 'done = Scene.from_svg('): nb.drop(other)
+                  'few = {', "'your own colours'", 'one = imageopt(', 'sheet = colouring_sheet(', 'done = Scene.from_svg(', 'opaque = imageopt('): nb.drop(other)
     nb.run_all()
     assert "'a clip left out': 7" in nb.output('Counter(what for').inner_text()
     shown = nb.output("'petals': petals")
