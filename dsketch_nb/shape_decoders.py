@@ -101,7 +101,7 @@ def spread_out(
 @patch
 @torch.no_grad()
 def begin(self:SinglePassShapesDecoder):
-    "Circles spread out, with little overlap, which the latent moves only a little as yet."
+    "Circles spread out, with little overlap, which the latent moves a little as yet."
     n = self.strokes_a_pass
     self.to_middles.bias.copy_(spread_out(n).atanh().flatten())
     # taken together, the discs are a quarter of the canvas

@@ -59,16 +59,19 @@ def _narrow(
     for line in lines:
         # an argument or the end, its comment
         found = re.match(r'(    \S.*?,|\)->.*?:|\):)(?: # (.*))?$', line)
-        if found and not line.startswith('    #'): items.append([found[1], found[2] or ''])
+        if found and not line.startswith('    #'):
+            items.append([found[1], found[2] or ''])
         # more of the comment before
-        elif items and items[-1][1]: items[-1][1] += ' ' + re.sub(r'^\s*(# )?', '', line)
+        elif items and items[-1][1]:
+            items[-1][1] += ' ' + re.sub(r'^\s*(# )?', '', line)
         else: items.append([line, ''])
     for code, comment in items:
         whole = f'{code} # {comment}'
         if not comment: out.append(code)
         elif len(whole) <= width: out.append(whole)
         else:
-            above = wrap(comment, width, initial_indent='    # ', subsequent_indent='    # ')
+            mark = '    # '
+            above = wrap(comment, width, initial_indent=mark, subsequent_indent=mark)
             out += [code, *above] if code.startswith(')') else [*above, code]
     return out
 

@@ -82,7 +82,7 @@ function mark() {
   }
 }
 // A flag or a short name is not torn at its dashes.
-for (const o of document.querySelectorAll('main :is(p, li) code:not(pre code)')) if (o.textContent.length <= 24) o.style.whiteSpace = 'nowrap';
+for (const o of document.querySelectorAll('main :is(p, li, td) code:not(pre code)')) if (o.textContent.length <= (o.closest('td') ? 32 : 24)) o.style.whiteSpace = 'nowrap';
 addEventListener('load', mark);
 addEventListener('resize', mark);
 mark();

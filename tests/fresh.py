@@ -13,6 +13,7 @@ VARIES = {('01b_jit', 'jit07'): 'times', ('02_draw', '5a9b9f70'): 'times', ('02a
           ('21_better_strokes', 'a9861b78'): 'a histogram of widths: the last bit moves strokes from bar to bar',
           ('30_autoencoders', 'd6a03526'): 'drawings from random latents: where training ends depends on the last bit',
           ('35_classifiers', '1b9f9280'): 'the surest mistakes after a short training: which they are depends on the last bit',
+          ('36_experiments', 'a39082b0'): 'a line after a short training, as below', ('36_experiments', 'digits-pairs'): 'curves after a short training, as below',
           ('36_experiments', '9eea3ce8'): 'rings after a short training, whose places depend on the last bit'}
 # Pages on which strokes or networks learn for hundreds of steps. Another processor rounds otherwise, and the last bit grows: pictures are alike, not equal.
 LEARNED = ('08', '11', '12', '13', '15', '20', '21', '22', '3', '90', 'tutorials')

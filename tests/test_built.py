@@ -47,6 +47,23 @@ def test_no_page_moves_sideways_asks_elsewhere_or_complains(site, browser):
               .slice(0, 3).map(o => o.outerHTML.slice(0, 80))"""))
     assert not wide and not wrong and not asked, (wide, wrong, asked)
 
+WIDER = """() => [...document.querySelectorAll('pre.columns, main table, main math[display="block"]')].filter(o => o.scrollWidth > o.clientWidth + 1)
+  .map(o => [o.tagName, [o.previousElementSibling, o.nextElementSibling].some(p => p?.matches('.more-hint'))])"""
+
+def test_what_is_wider_than_a_phone_says_so(site, browser):
+    "Tables, formulas and printed columns, whose rows are not broken."
+    folder, _ = site
+    page, go, wrong, asked = opened(browser, folder, **PHONE)
+    seen = set()
+    for name in ('perceptual.html', 'classifiers.html', 'losses.html', 'compiled.html'):
+        go(name)
+        found = page.evaluate(WIDER)
+        assert all(said for _, said in found), (name, found)
+        seen |= {tag for tag, _ in found}
+        rows = page.evaluate("() => [...document.querySelectorAll('pre.columns')].map(o => [o.textContent.trim().split('\\n').length, o.getBoundingClientRect().height, parseFloat(getComputedStyle(o).lineHeight)])")
+        assert all(high < (lines + 2.5)*line for lines, high, line in rows), (name, rows)
+    assert {'PRE', 'TABLE'} <= seen and not wrong
+
 PANELS = """() => [...document.querySelectorAll('.panels')].map(row => {
   const img = row.closest('.cell-output-display').querySelector('img'), note = row.closest('.cell-output-display').nextElementSibling.querySelector('[data-panels]');
   const inches = +note.dataset.inches, [W] = note.dataset.size.split(' ').map(Number), boxes = note.dataset.panels.split(',').map(o => o.split(' ').map(Number));
