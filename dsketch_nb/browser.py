@@ -132,8 +132,8 @@ body { margin: 1em; font-family: system-ui, sans-serif }
 @patch
 def to_html(self:Scene,
     # what the strokes are to become: a file, a PIL image or a tensor [C, H, W];
+    # None: what they show now
     target=None,
-                 # None: what they show now
     title:str='A drawing that goes on', # of the page
     **settings, # of the engine, for a drawing that goes on: lr, loss, ...
 )->str: # an HTML document that needs nothing else

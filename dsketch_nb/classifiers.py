@@ -269,9 +269,9 @@ def trainer(self:Training,
     output=None, # folder
     callbacks=(), # more of them
     command:str|None=None, # the command line, to be kept with the weights
-    **instead # other values than these settings', and more of Trainer
-)->Trainer:
-    "A `Trainer` with these settings."
+    **instead, # other values than these settings', and more of Trainer
+)->Trainer: # ready to fit
+    "A `Trainer` with these settings; `instead`: others, and more of Trainer."
     if not 0 <= self.momentum < 1:
         raise ValueError(f"momentum {self.momentum} must be at least 0 and below 1, such as 0.9")
     optimiser = self.optimiser

@@ -78,13 +78,15 @@ def _narrow(
 def narrow_signature(
     cell, # a cell of a notebook that is being processed; changed in place
 ):
-    "A processor for nbdev: no line of a signature is longer than its comment needs."
+    """A processor for nbdev: a signature's long comments above its arguments, and the
+    page's own classes by their plain names.
+    """
     for output in cell.get('outputs', []):
         text = output.get('data', {}).get('text/markdown')
         if text and 'show_doc(' in ''.join(cell['source']):
             output['data']['text/markdown'] = re.sub(
                 r'(?<=```python\n)def .*?(?=\n```)',
-                lambda m: '\n'.join(_narrow(m[0].split('\n'))),
+                lambda m: '\n'.join(_narrow(m[0].replace('__main__.', '').split('\n'))),
                 ''.join(text), count=1, flags=re.S,
             )
 
