@@ -85,6 +85,8 @@ function mark() {
 for (const o of document.querySelectorAll('main :is(p, li, td) code:not(pre code)')) if (o.textContent.length <= (o.closest('td') ? 32 : 24)) o.style.whiteSpace = 'nowrap';
 addEventListener('load', mark);
 addEventListener('resize', mark);
+// a fold that opens shows more; the event does not rise
+addEventListener('toggle', mark, true);
 mark();
 
 // A drawing that draws itself begins when it comes into sight, and once more when it is clicked.

@@ -57,6 +57,9 @@ def test_what_is_wider_than_a_phone_says_so(site, browser):
     seen = set()
     for name in ('perceptual.html', 'classifiers.html', 'losses.html', 'compiled.html'):
         go(name)
+        page.wait_for_timeout(300)                             # the page's own listeners come after `load`
+        page.evaluate("() => document.querySelectorAll('details').forEach(o => o.open = true)")
+        page.wait_for_timeout(300)
         found = page.evaluate(WIDER)
         assert all(said for _, said in found), (name, found)
         seen |= {tag for tag, _ in found}

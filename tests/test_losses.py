@@ -298,7 +298,7 @@ def bench(tmp_path, monkeypatch):
 def test_benchmark(bench, tmp_path, capsys):
     bench.main(['--width', '24', '--lines', '9', '--iters', '3', '--only', 'MSELoss', 'BlurredMSELoss', 'LPIPSLoss', '--sheet', str(tmp_path/'a.png')])
     table = [[c.strip() for c in line.strip('|').split('|')] for line in capsys.readouterr().out.splitlines() if line.startswith('|')]
-    assert [r[0] for r in table] == ['`--loss`', '---', 'MSELoss', 'BlurredMSELoss', 'BlurredMSELoss --no-symmetric', *(f'LPIPSLoss --net {n}' for n in ('squeeze', 'alex', 'vgg'))]
+    assert [r[0] for r in table] == ['`--loss`', '---', '`MSELoss`', '`BlurredMSELoss`', '`BlurredMSELoss --no-symmetric`', *(f'`LPIPSLoss --net {n}`' for n in ('squeeze', 'alex', 'vgg'))]
     assert {len(r) for r in table} == {5} and table[-1][1] == 'no weights: vgg16-397923af.pth' and all(r[3] == 'no weights' and float(r[1]) > 0 and -1 < float(r[2]) < 1 and float(r[4]) >= 0 for r in table[2:5])
     assert Image.open(tmp_path/'a.png').size == (3*(24 + 8) - 8, 2*(26 + 16 + 8) - 8)             # the photograph is 24 x 16; three drawings, one of them in a second row
 
