@@ -169,12 +169,13 @@ class History(list):
 
     def _repr_png_(self):
         from matplotlib.figure import Figure
-        wide, high = 5, 2.4
+        # whole on a telephone
+        wide, high = 4.8, 2.4
         fig, out = Figure((wide, high), dpi=192, layout='tight'), io.BytesIO()
         self.plot(fig.subplots())
         fig.savefig(out, format='png')
         # 192 dots an inch, shown as 96
-        return out.getvalue(), dict(width=96*wide, height=round(96*high))
+        return out.getvalue(), dict(width=round(96*wide), height=round(96*high))
 
 # %% ../nbs/34_training.ipynb #1fe028c1
 class _Step(nn.Module):
