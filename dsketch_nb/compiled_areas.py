@@ -350,16 +350,15 @@ def _gauss(most):
 
 POINTS, WEIGHTS = _gauss(40)
 
-def points_for(length, like):
-    """How many points the quadrature along an edge of so many sigmas needs, and how many sigmas
-    ink reaches; compiled code only.
+def points_for(length, far, like):
+    """How many points the quadrature along an edge of so many sigmas needs, where ink reaches
+    `far` sigmas; compiled code only.
     """
 
 @overload(points_for)
-def _(length, like):
-    more, eps = (2, 2**-23) if like.dtype == types.float32 else (8, 2**-52)
-    far = math.sqrt(3 - math.log(eps))
-    return lambda length, like: (int(math.ceil(2*min(length, 2*far))) + more, far)
+def _(length, far, like):
+    more = 2 if like.dtype == types.float32 else 8
+    return lambda length, far, like: int(math.ceil(2*min(length, 2*far))) + more
 
 # %% ../nbs/01d_compiled_areas.ipynb #carea020
 @jit_kernel(forceinline=True)
@@ -456,8 +455,8 @@ def cover_cells(n0, n1, pieces, first, reach, sigma2, pitch, H, W, areas):
             p = pieces[k]
             uy, ux, length = _direction(p)
             a, b = _rows(p, reach[n], H)
-            points, far = points_for(length*s, areas.cover)
-            per = _per_row(p)
+            far = reach[n]*s
+            points, per = points_for(length*s, far, areas.cover), _per_row(p)
             for y in range(a, b):
                 _take_flux(
                     p, per, y, r0 + y, reach[n], s, uy, ux, points, far, W, wide, areas

@@ -186,12 +186,13 @@ def about_autoencoder(
     path, # a file of weights or a checkpoint, or the name of provided weights
 )->tuple: # (what it says about itself, tensors)
     "Read a file and make sure that an auto-encoder is in it."
-    if not Path(path).is_file() and str(path) not in provided():
+    try: about, tensors = read_tensors(path)
+    except FileNotFoundError:
+        # of the weights that come with the package, only auto-encoders are of use here
         raise FileNotFoundError(
             f"no file {path}: expected weights or a checkpoint of autoencoder-experiment train, or"
             f" the name of weights that come with the package{_provided('encoder')}"
-        )
-    about, tensors = read_tensors(path)
+        ) from None
     config = about.get('config')
     if not (isinstance(config, dict) and _NEEDED <= set(config) and 'epoch' in about):
         raise ValueError(
